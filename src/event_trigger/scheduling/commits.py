@@ -71,10 +71,10 @@ class Commits:
         for batch in self._running:
             batch.cancel()
 
-    async def end(self) -> None:
-        """Waits until all commits have ended; raises the failure of one, if there is any."""
-        while self._running:
-            await asyncio.wait(self._running)
+    async def end(self, *, within: float | None = None) -> None:
+        """Waits until all commits have ended, or for some seconds; raises the failure of one."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=within)
         self.check()
 
     def check(self) -> None:

@@ -26,7 +26,7 @@ _TIMER = ThreadPoolExecutor(1, thread_name_prefix="timer")
 
 
 async def fire_due(commits: Commits) -> float:
-    """Fires due triggers until none is due soon, for about a second; gives the seconds to wait.
+    """Fires due triggers for about a second, or until none is due soon; gives the seconds to wait.
 
     1. Fire the due batches of all shards. If one fired, repeat this: there may be more.
     2. If all due rows are locked, return 20 ms; if no trigger is due soon, return a second.
@@ -35,25 +35,21 @@ async def fire_due(commits: Commits) -> float:
        are due by then in others. The due shards are listed before the instant, since listing them
        takes longer than firing. Then go back to step 1.
 
-    The commits of on-time batches run beside all these steps. A positive wait is given only when
-    they have ended, since their triggers have their next instants then.
+    The commits of on-time batches run beside all these steps. While they do, the due shards are
+    listed again every 20 ms, as their triggers have no next instants yet, and others may be due.
     """
-    fired, stop_at = commits.fired, time.monotonic() + RUN_SECONDS
+    fired, stop_at, wait = commits.fired, time.monotonic() + RUN_SECONDS, 0.0
     try:
-        while True:
+        while time.monotonic() < stop_at:
             may_hide_instants = bool(commits)
             wait = await _fire_next(commits)
-            if wait == 0.0:
-                if time.monotonic() > stop_at:
-                    commits.check()
-                    return wait
-            elif not may_hide_instants:
+            if wait and not may_hide_instants:
                 break
-            elif wait > MOVED_WAIT_SECONDS:
-                await commits.end()
-            else:
-                await asyncio.sleep(wait)
-        await commits.end()
+            if wait:
+                await commits.end(within=min(wait, LOCKED_WAIT_SECONDS))
+        else:
+            wait = 0.0
+        commits.check()
     except asyncio.CancelledError:
         commits.cancel()
         raise
@@ -113,8 +109,9 @@ class _DispatchRun:
     Due shards are queried again every 100 ms, so that a backlog delays on-time triggers by one
     batch at most.
 
-    1. List the due shards, and queue batch requests: one for the on-time triggers of all shards (in
-       a cluster one for each), then one for the late ones of each shard.
+    1. List the due shards, and queue batch requests: one for the on-time triggers of all shards,
+       also those that will be due within 8 ms and may be by the time of the claim (in a cluster one
+       for each due shard), then one for the late ones of each shard.
     2. Each worker takes the first request and fires its batch. A full batch appends a request for
        the rows after it as soon as it is claimed, since listing the due shards takes longer the
        more is due; a batch of several shards puts those in front that have to be fired alone. While
@@ -189,7 +186,10 @@ class _DispatchRun:
         self.found_due |= bool(due)
         self._commits.overlap = not found.in_cluster
         on_time = [one.shard for one in due if one.has_on_time]
-        together = [[one] for one in on_time] if found.in_cluster or not on_time else [on_time]
+        near = (one for one in found.shards if one.due_in_seconds <= LEAD_SECONDS)
+        soon = [one.shard for one in near if not one.is_due]
+        shared = [[*on_time, *soon]] if on_time else []
+        together = [[one] for one in on_time] if found.in_cluster else shared
         self._requests = deque(BatchRequest(shards, late=False) for shards in together)
         self._guaranteed = len(self._requests) + 1  # all on-time requests, and one late one
         late = [one.shard for one in due if one.has_late and one.shard not in besides]
