@@ -275,7 +275,7 @@ class Settings(DocumentedSettings):
     @property
     def connections_for(self) -> ConnectionShares:
         """Divides `database_connections` by kind of work; requests get most of them."""
-        firing = min(3, max(1, self.database_connections // 5))
+        firing = min(4, max(1, self.database_connections // 4))
         jobs = min(2, max(1, self.database_connections // 6))
         return ConnectionShares(self.database_connections - firing - jobs - 1, firing, jobs)
 
