@@ -304,6 +304,26 @@ async def test_a_second_restart_that_fails_leaves_no_worker_of_the_first_and_a_t
     assert log_entries(served, "worker_ended") == []
 
 
+async def test_an_end_waits_for_workers_that_a_restart_has_replaced(
+    folder: Path, database_url: str
+) -> None:
+    async with two_workers(folder, database_url) as served:
+        old = served.workers()
+        for one in old:
+            one.suspend()
+        served.process.send_signal(signal.SIGHUP)
+        await until_served(served, starts=4)
+        served.process.send_signal(signal.SIGTERM)
+        await until_over([one for one in served.workers() if one not in old])
+        for one in old:
+            one.resume()
+        code = await asyncio.to_thread(served.process.wait, ENDS_WITHIN)
+        await until_over(old)
+
+    assert code == 0
+    assert "Traceback" not in served.logged
+
+
 async def call_until_cancelled(served: Served) -> list[int]:
     answers = []
     try:

@@ -98,8 +98,11 @@ class WorkerSupervisor:
         wait([worker.sentinel for worker in self._all()], CHECK_WORKERS_EVERY_SECONDS)
 
     def _all(self) -> list[WorkerProcess]:
+        return [*self._kept(), *self._leaving]
+
+    def _kept(self) -> list[WorkerProcess]:
         kept = [one for slot in self._slots for one in (slot.worker, slot.successor)]
-        return [worker for worker in (*kept, *self._leaving) if worker is not None]
+        return [worker for worker in kept if worker is not None]
 
     def _start_worker(self) -> WorkerProcess | None:
         """Gives None, and logs why, if the system has no room for a process now."""
@@ -220,10 +223,10 @@ class WorkerSupervisor:
         self._leaving = [worker for worker in self._leaving if not worker.is_over]
 
     def _end_all(self) -> None:
-        living = self._all()
+        kept = self._kept()
         for slot in self._slots:
             slot.worker = slot.successor = None
-        self._reap(*living)
+        self._reap(*kept)
         while self._leaving:
             self._template.resume()
             wait([worker.sentinel for worker in self._leaving], CHECK_WORKERS_EVERY_SECONDS)
