@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from event_trigger.calendars.users import CalendarUsers
+from event_trigger.calendars.repository import CalendarUsers
 from event_trigger.db.engine import create_engine
 from event_trigger.db.shards import OwnedId
 from event_trigger.events.filters import EventFilter

@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.auth.memberships import lock_project
 from event_trigger.calendars.content import Content
 from event_trigger.calendars.replanning import PlanningSteps, plan_users
-from event_trigger.calendars.repository import Calendars
-from event_trigger.calendars.users import CalendarUsers
+from event_trigger.calendars.repository import Calendars, CalendarUsers
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Conflict, LimitReached, NotFound
 from event_trigger.instants import just_after

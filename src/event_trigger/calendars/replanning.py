@@ -18,8 +18,13 @@ from typing import Self, TypeVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.calendars.repository import Calendars, days_in
-from event_trigger.calendars.users import CalendarUsers, NamingTrigger, NewPlan
+from event_trigger.calendars.repository import (
+    Calendars,
+    CalendarUsers,
+    NamingTrigger,
+    NewPlan,
+    days_in,
+)
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Invalid
 from event_trigger.instants import just_after

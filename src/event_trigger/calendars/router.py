@@ -15,7 +15,7 @@ from event_trigger.calendars.dependencies import (
     read_unless_known,
     read_written,
 )
-from event_trigger.calendars.repository import Calendars
+from event_trigger.calendars.repository import Calendars, CalendarUsers
 from event_trigger.calendars.schemas import (
     CalendarCreate,
     CalendarListed,
@@ -25,7 +25,6 @@ from event_trigger.calendars.schemas import (
     CalendarWritten,
     list_calendar,
 )
-from event_trigger.calendars.users import CalendarUsers
 from event_trigger.errors import (
     Forbidden,
     Invalid,

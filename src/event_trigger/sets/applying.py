@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record
 from event_trigger.auth.memberships import lock_project
-from event_trigger.calendars.users import CalendarUsers
+from event_trigger.calendars.repository import CalendarUsers
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify

@@ -18,8 +18,7 @@ from event_trigger.calendars.lifecycle import (
     store,
 )
 from event_trigger.calendars.replanning import PlanningSteps, TooMuchToPlan
-from event_trigger.calendars.repository import Calendars, days_in
-from event_trigger.calendars.users import CalendarUsers
+from event_trigger.calendars.repository import Calendars, CalendarUsers, days_in
 from event_trigger.errors import FieldError, Invalid, pointer
 from event_trigger.models import Calendar
 from event_trigger.sets.comparison import MemberKind, SetPlan, Stored, Wanted
