@@ -1,6 +1,7 @@
 """The client's calls against a live service: resources, pages, problems."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from event_trigger_client.errors import (
     Unauthorized,
     Unreachable,
 )
+from tests.support.services import ADA, token_of
 
 
 async def test_a_trigger_is_put_fired_and_read_by_its_key(events: AsyncClient) -> None:
@@ -31,6 +33,17 @@ async def test_a_trigger_is_put_fired_and_read_by_its_key(events: AsyncClient) -
     assert event["payload"] == {"report": "daily", "by": "hand"}
     assert event["trigger_id"] == made["id"]
     assert not fired.is_replayed
+
+
+async def test_a_plain_address_needs_no_certificate_authorities(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+
+    async with AsyncClient(url, token=token_of(ADA)) as plain:
+        assert await plain.triggers.create(OnCall())
+    with pytest.raises(FileNotFoundError):
+        AsyncClient("https://events.example.com")
 
 
 async def test_ids_and_keys_name_the_same_trigger(events: AsyncClient) -> None:
