@@ -3,9 +3,12 @@
 import asyncio
 import json
 import re
+import sys
+from types import FrameType
 from typing import Any
 
 import httpx
+import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
@@ -155,6 +158,25 @@ async def test_every_body_is_answered_alike_in_both_ways(ada: httpx.AsyncClient)
 
     assert [name for name, (plain, other) in answers.items() if plain != other] == []
     assert [name for name, one in answers.items() if one[0][0] == 200] == ["a charset", "a hop"]
+
+
+@pytest.mark.parametrize("name", ["no calls", "half of it", "another field", "a list"])
+async def test_a_body_that_is_no_batch_is_read_once(ada: httpx.AsyncClient, name: str) -> None:
+    await ada.post(PATH, **BODIES[name])  # imports the operation
+    reads = 0
+
+    def count(frame: FrameType, event: str, _about: Any) -> None:
+        nonlocal reads
+        reads += event == "call" and frame.f_code is read_batch.__code__
+
+    sys.setprofile(count)
+    try:
+        answer = await ada.post(PATH, **BODIES[name])
+    finally:
+        sys.setprofile(None)
+
+    assert answer.status_code == 422
+    assert reads == 1
 
 
 async def test_every_caller_is_answered_alike_in_both_ways(
