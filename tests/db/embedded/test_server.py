@@ -242,6 +242,16 @@ def test_commits_are_durable_except_in_tests(data_dir: Path, durable: bool, expe
     assert settings == [expected] * 3
 
 
+def test_no_commit_waits_for_a_file_of_zeros(data_dir: Path) -> None:
+    with running_postgres(data_dir) as url:
+        query(url, "SELECT pg_switch_wal()", "CREATE TABLE written (n int)")
+        newest = max((data_dir / "cluster" / "pg_wal").glob("0*"))
+        found = newest.stat()
+
+    assert found.st_size == 16 * 1024**2
+    assert found.st_blocks * 512 < found.st_size / 2
+
+
 def test_the_server_listens_on_a_private_socket_and_nowhere_else(data_dir: Path) -> None:
     with running_postgres(data_dir) as url:
         sockets = Path(str(make_url(url).query["host"]))
