@@ -51,6 +51,7 @@ JITTER = 0.2  # share of a wait: deliveries that failed together do not come bac
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 HOLDS_FREE_FOR = timedelta(hours=24)  # after that, being held costs tries like any failure
 _HOLDS_PER_AGE = 10
+_MILLISECOND = timedelta(milliseconds=1)
 _SECONDS = re.compile(r"[0-9]+", re.ASCII)
 _NO_RETRY = frozenset({DeliveryError.GONE, DeliveryError.TEMPLATE_FAILED})
 _HOLDING_STATUSES = frozenset({429, 503})
@@ -157,8 +158,8 @@ def build_request(
 
 
 def _message_id_of(delivery: ClaimedDelivery) -> str:
-    parts = ("evt", delivery.installation, str(delivery.event_id))
-    return "_".join(one for one in parts if one)
+    installation = delivery.installation
+    return f"evt_{installation}_{delivery.event_id}" if installation else f"evt_{delivery.event_id}"
 
 
 def _cloud_event_of(delivery: ClaimedDelivery, public_url: str | None) -> CloudEvent:
@@ -220,7 +221,7 @@ def decide_outcome(
         next_attempt_at=None if wait is None else ended_at + wait,
         finished_at=ended_at if wait is None else None,
         attempted_at=attempted_at,
-        duration_ms=round((ended_at - attempted_at) / timedelta(milliseconds=1), 3),
+        duration_ms=round((ended_at - attempted_at) / _MILLISECOND, 3),
         status_code=result.status_code,
         error=result.error,
         response=result.response,

@@ -33,12 +33,12 @@ class FairPool:
 
     def _hold(self, amount: int, owner_id: int, destination_id: int) -> None:
         self.free -= amount
-        for held, one in (
-            (self._held_by_owner, owner_id),
-            (self._held_by_destination, destination_id),
-        ):
-            left = held.get(one, 0) + amount
-            if left:
-                held[one] = left
-            else:
-                held.pop(one, None)
+        _add(self._held_by_owner, owner_id, amount)
+        _add(self._held_by_destination, destination_id, amount)
+
+
+def _add(held: dict[int, int], one: int, amount: int) -> None:
+    if left := held.get(one, 0) + amount:
+        held[one] = left
+    else:
+        held.pop(one, None)

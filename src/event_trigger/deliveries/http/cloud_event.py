@@ -31,28 +31,31 @@ class CloudEvent(NamedTuple):
 
     def body(self) -> bytes:
         """Writes the event in structured mode: one JSON object, with the payload as `data`."""
-        members = [f'"{name}":{_json(value)}' for name, value in self._attributes().items()]
-        members.append(f'"data":{self.payload or "null"}')
-        return f"{{{','.join(members)}}}".encode()
+        members = [
+            f'"{name}":{value if name == "istest" else quoted(value)}'
+            for name, value in self._attributes().items()
+        ]
+        return f'{{{",".join(members)},"data":{self.payload or "null"}}}'.encode()
 
     def headers(self) -> dict[str, str]:
         """Writes the attributes in binary mode (HTTP binding, section 3.1).
 
-        The payload is the body there, and the content type has its own header.
+        The payload is the body there, and the content type has its own header. What a header cannot
+        hold is percent-encoded (section 3.1.3.2).
         """
         attributes = self._attributes()
         del attributes["datacontenttype"]
-        return {f"ce-{name}": _header_value(value) for name, value in attributes.items()}
+        return {f"ce-{name}": quote(value, safe=_UNQUOTED) for name, value in attributes.items()}
 
-    def _attributes(self) -> dict[str, str | bool]:
-        attributes: dict[str, str | bool] = {
+    def _attributes(self) -> dict[str, str]:
+        attributes = {
             "specversion": "1.0",
             "id": self.id,
             "source": self.source,
             "type": f"event_trigger.{self.type}",
             "time": _text_of(self.time),
             "datacontenttype": "application/json",
-            "istest": self.is_test,
+            "istest": "true" if self.is_test else "false",
         }
         if self.subject is not None:
             attributes["subject"] = self.subject
@@ -67,19 +70,6 @@ class CloudEvent(NamedTuple):
         if self.source_kind is not None:
             attributes["sourcekind"] = self.source_kind
         return attributes
-
-
-def _json(value: str | bool) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return quoted(value)
-
-
-def _header_value(value: str | bool) -> str:
-    """Percent-encodes what a header cannot hold (HTTP binding, section 3.1.3.2)."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return quote(value, safe=_UNQUOTED)
 
 
 def source_of(kind: str, id_: int, *, installation: str, public_url: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from event_trigger import __version__
@@ -132,9 +132,14 @@ def _abort(
 
 
 def _with_defaults(headers: dict[str, str]) -> dict[str, str]:
-    """Adds the default headers that are not among these; names of headers have no case."""
-    named = {name.lower() for name in headers}
-    return {name: value for name, value in _DEFAULT_HEADERS.items() if name not in named} | headers
+    return _defaults_beside(tuple(headers)) | headers
+
+
+@lru_cache(maxsize=256)  # most requests have the same names
+def _defaults_beside(names: tuple[str, ...]) -> dict[str, str]:
+    """Returns the default headers that are not among these; names of headers have no case."""
+    named = {name.lower() for name in names}
+    return {name: value for name, value in _DEFAULT_HEADERS.items() if name not in named}
 
 
 def _location(exchange: HttpExchange) -> str | None:

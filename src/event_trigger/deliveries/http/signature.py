@@ -4,6 +4,7 @@ import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105
 
@@ -20,5 +21,11 @@ def sign(body: bytes, *, message_id: str, at: datetime, secrets: Sequence[str]) 
 
 
 def _signature(signed: bytes, secret: str) -> str:
-    key = b64decode(secret.removeprefix(_SECRET_PREFIX))
-    return f"v1,{b64encode(hmac.digest(key, signed, 'sha256')).decode()}"
+    keyed = _keyed(secret).copy()
+    keyed.update(signed)
+    return f"v1,{b64encode(keyed.digest()).decode()}"
+
+
+@lru_cache(maxsize=256)  # secrets of destinations that are called again and again
+def _keyed(secret: str) -> hmac.HMAC:
+    return hmac.new(b64decode(secret.removeprefix(_SECRET_PREFIX)), digestmod="sha256")
