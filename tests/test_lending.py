@@ -3,7 +3,7 @@
 from typing import Any
 
 from event_trigger.telemetry import JOB_FAILURES
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.databases import connect
 from tests.support.hooks import make_hook
 from tests.support.lending import Lending

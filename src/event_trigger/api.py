@@ -17,10 +17,10 @@ from event_trigger.auth.dependencies import CALLERS
 from event_trigger.auth.scopes import MissingScope
 from event_trigger.idempotency.document import describe_idempotency
 from event_trigger.web.cpu_bound import yield_often
+from event_trigger.web.dependencies import app_state
 from event_trigger.web.docs import ServedDocument
 from event_trigger.web.openapi.document import describe
 from event_trigger.web.routes import ImportedRoute, LazyRoute
-from event_trigger.web.state import app_state
 
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="openapi", initializer=yield_often)
 

@@ -38,6 +38,7 @@ from event_trigger.startup import StartupCallbacks
 from event_trigger.trace_export import TraceExport
 from event_trigger.web import docs
 from event_trigger.web.compression import Compression, CompressionMiddleware
+from event_trigger.web.dependencies import state_of
 from event_trigger.web.fast_paths import FastPath, FastPaths, OutermostFastPaths
 from event_trigger.web.middleware import (
     BodyLimitMiddleware,
@@ -49,7 +50,6 @@ from event_trigger.web.middleware import (
 )
 from event_trigger.web.problems import add_problem_handlers
 from event_trigger.web.request_meter import PROBES, RequestMeter
-from event_trigger.web.state import state_of
 
 LARGEST_BODY = 1024 * 1024  # bytes
 LARGEST_SIGN_IN = 16 * 1024  # bytes: anybody may send one, and the event loop parses it

@@ -50,8 +50,8 @@ from event_trigger.startup import Startup, StartupCallbacks, prepare_database
 from event_trigger.stream.subscriptions import Subscriptions, Topic
 from event_trigger.vault import Vault
 from event_trigger.web.cpu_bound import CpuBound
+from event_trigger.web.dependencies import AppState
 from event_trigger.web.health import Liveness, Readiness
-from event_trigger.web.state import AppState
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from event_trigger.events.window import Retention
 from event_trigger.overview.plain_reads import PlainOverview
 from event_trigger.triggers.plain_reads import PlainTriggers
 from event_trigger.triggers.stored_rows import TriggerLookup
-from event_trigger.web.state import AppState
+from event_trigger.web.dependencies import AppState
 
 
 def plain_doors(state: AppState, reads: PlainReads, pages: PageSessions) -> Sequence[PlainDoor]:

@@ -8,7 +8,7 @@ import pytest
 
 from event_trigger.destinations.signing_secrets import seal_into, secrets_of
 from event_trigger.models import Destination, shard_of
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.receiver import Receiver
 from tests.support.services import ADA, Service

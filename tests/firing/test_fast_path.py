@@ -8,7 +8,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from event_trigger.firing.named_triggers import NamedTriggers
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.callers import callers_without_keys
 from tests.support.keys import holding, make_key
 from tests.support.services import ADA, ADMIN, Service, running_service

@@ -20,7 +20,7 @@ from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.queued_calls import CHARACTERS_PER_COMMIT
 from event_trigger.firing.refusals import EventsFull, Paused
 from event_trigger.idempotency.refusals import KeyReused
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.citus import look_distributed
 from tests.support.databases import connect
 from tests.support.destinations import list_deliveries, make_destination

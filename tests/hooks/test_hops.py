@@ -10,7 +10,7 @@ from aiohttp import web
 
 from event_trigger.destinations.signing_secrets import seal_into, secrets_of
 from event_trigger.models import Destination, shard_of
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.destinations import fire, list_deliveries, make_destination, until_finished
 from tests.support.hooks import BODY, events_of, is_fired, make_hook
 from tests.support.keys import make_key

@@ -16,7 +16,7 @@ from event_trigger.hooks.large_bodies import (
     TooManyLargeBodies,
     is_large,
 )
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.hooks import events_of, is_fired, make_hook, request_of
 from tests.support.services import Service
 from tests.support.waiting import eventually

@@ -10,7 +10,7 @@ import pytest
 from event_trigger.auth.logins.throttle import REGISTRATION_ALLOWANCE
 from event_trigger.projects.invitations.lifecycle import MAX_OPEN
 from event_trigger.projects.repository import Invitations
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.databases import connect
 from tests.support.keys import holding, make_key
 from tests.support.locks import until_somebody_waits

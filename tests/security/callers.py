@@ -9,7 +9,7 @@ from sqlalchemy import update
 from event_trigger.auth.users import add_user
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.models import Login, ProjectRole, Role, User
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.security.hostile import NOBODYS
 from tests.support.keys import make_key
 from tests.support.logins import sign_in

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.security.callers import Callers, Headers, email_of, make_callers, new_user
 from tests.support.asgi import send_request
 from tests.support.calendars import put_calendar

@@ -17,7 +17,7 @@ from apscheduler.executors.base import run_coroutine_job
 
 from event_trigger.db.pool import shortage_of
 from event_trigger.telemetry import JOB_FAILURES
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.databases import connect, fresh_database
 from tests.support.putting_back import put_back, remember_again
 from tests.support.services import Service

@@ -3,7 +3,7 @@
 from event_trigger.auth.memberships import Memberships
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.models import ProjectRole
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.services import Service
 
 

@@ -6,7 +6,7 @@ import httpx
 
 from event_trigger.auth.users import add_user
 from event_trigger.models import Role
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.logins import sign_in
 from tests.support.services import PASSWORD, Service, quick_passwords
 

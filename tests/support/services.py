@@ -27,7 +27,7 @@ from event_trigger.db.migrate import migrate
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.models import Login, Role
 from event_trigger.startup import prepare_database
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 
 SECRET = "only-for-tests-0123456789abcdef-0123456789"
 PASSWORD = "correct horse battery staple"

@@ -13,7 +13,7 @@ from event_trigger.events.retention import make_partitions, sweep
 from event_trigger.scheduling.beats import record_beat
 from event_trigger.scheduling.commits import Commits
 from event_trigger.scheduling.dispatcher import fire_due
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.clock import create_still_database, set_clock
 from tests.support.databases import connect, drop_database
 from tests.support.services import ADA, Service, make_settings, quick_passwords

@@ -12,7 +12,7 @@ from event_trigger.destinations.repository import Destinations
 from event_trigger.hooks.lifecycle import TriggerHooks
 from event_trigger.triggers.completion import CompletedTriggers, delete_completed
 from event_trigger.triggers.repository import Triggers
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.databases import connect
 from tests.support.locks import locked_trigger
 from tests.support.plans import plans_of

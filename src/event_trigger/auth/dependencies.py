@@ -19,9 +19,9 @@ from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized
 from event_trigger.models import ActorKind
 from event_trigger.web.cpu_bound import CpuBoundDep
+from event_trigger.web.dependencies import app_state
 from event_trigger.web.openapi.document import Callers
 from event_trigger.web.request_head import client_address
-from event_trigger.web.state import app_state
 
 CALLERS = Callers(
     PROJECT_PARAMETER,

@@ -19,10 +19,9 @@ from event_trigger.db.engine import Sessions
 from event_trigger.idempotency.keeping import Keeping
 from event_trigger.idempotency.repository import KeyedCall
 from event_trigger.web.answers import keep_answer
+from event_trigger.web.dependencies import SessionDep, SessionsDep, app_state
 from event_trigger.web.request_head import refuse_repeated
 from event_trigger.web.schemas import PathId, Text
-from event_trigger.web.session import SessionDep, SessionsDep
-from event_trigger.web.state import app_state
 
 NOBODYS = 0  # the owner of answers to calls without a login
 _NO_CALLER = (None, None)

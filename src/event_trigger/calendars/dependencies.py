@@ -20,8 +20,8 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.models import Calendar
 from event_trigger.web.cpu_bound import CpuBound, CpuBoundDep
+from event_trigger.web.dependencies import SessionsDep
 from event_trigger.web.entity_tags import Preconditions, not_modified
-from event_trigger.web.session import SessionsDep
 
 
 @dataclass(frozen=True, slots=True)

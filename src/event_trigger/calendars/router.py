@@ -33,6 +33,7 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
+from event_trigger.web.dependencies import SessionDep, SettingsDep
 from event_trigger.web.entity_tags import (
     NOT_MODIFIED,
     TAGGED,
@@ -46,8 +47,6 @@ from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import PathKey
-from event_trigger.web.session import SessionDep
-from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -16,9 +16,9 @@ from starlette.responses import RedirectResponse
 
 from event_trigger.errors import NotFound
 from event_trigger.web.compression import accepts_gzip
+from event_trigger.web.dependencies import app_state
 from event_trigger.web.docs import PAGE_POLICY
 from event_trigger.web.routes import LazyRoute
-from event_trigger.web.state import app_state
 
 ROOT: Final = Path(__file__).parent / "static"
 _FOR_EVER = "public, max-age=31536000, immutable"

@@ -20,11 +20,10 @@ from event_trigger.auth.session_cookie import (
 )
 from event_trigger.console.schemas import SessionCreate
 from event_trigger.errors import Forbidden, Invalid, Unauthorized, UnsupportedMediaType
+from event_trigger.web.dependencies import SessionsDep, SettingsDep
 from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
-from event_trigger.web.session import SessionsDep
-from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(prefix="/console/session", tags=["auth"])

@@ -14,9 +14,8 @@ from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.deliveries.schemas import DeliveryQuery
 from event_trigger.triggers.dependencies import owned_id
+from event_trigger.web.dependencies import SessionDep, app_state
 from event_trigger.web.schemas import PathId, Text
-from event_trigger.web.session import SessionDep
-from event_trigger.web.state import app_state
 
 
 async def get_delivery_key(

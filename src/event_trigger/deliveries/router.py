@@ -35,10 +35,9 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.models import Delivery
+from event_trigger.web.dependencies import ReadsDep, SessionDep, SessionsDep, SettingsDep, app_state
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
-from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
-from event_trigger.web.state import SettingsDep, app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

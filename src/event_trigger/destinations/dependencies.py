@@ -30,12 +30,11 @@ from event_trigger.errors import Conflict, NotFound
 from event_trigger.models import Destination, DestinationStatus, DisabledReason
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.vault import Vault
+from event_trigger.web.dependencies import SessionsDep, app_state
 from event_trigger.web.entity_tags import Preconditions, not_modified
 from event_trigger.web.keys import key_of
 from event_trigger.web.schemas import PathId, PathKey
 from event_trigger.web.sent_back import SentBack, instant_in
-from event_trigger.web.session import SessionsDep
-from event_trigger.web.state import app_state
 
 
 async def get_destination_key(

@@ -49,6 +49,7 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from event_trigger.web.dependencies import SessionDep, SettingsDep
 from event_trigger.web.entity_tags import (
     NOT_MODIFIED,
     TAGGED,
@@ -61,8 +62,6 @@ from event_trigger.web.keys import KeyTaken
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
-from event_trigger.web.session import SessionDep
-from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

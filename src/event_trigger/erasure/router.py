@@ -32,9 +32,9 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from event_trigger.web.dependencies import SessionsDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 log = structlog.get_logger()

@@ -12,7 +12,7 @@ from event_trigger.events.schemas import EventQuery
 from event_trigger.events.source import EventSource, caller_source
 from event_trigger.events.window import Retention, visible_window
 from event_trigger.models import EventState
-from event_trigger.web.state import app_state
+from event_trigger.web.dependencies import app_state
 
 
 async def get_retention(request: Request) -> Retention:

@@ -28,12 +28,12 @@ from event_trigger.events.schemas import (
 )
 from event_trigger.events.written import write_counts
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
+from event_trigger.web.dependencies import ReadsDep, SessionDep
 from event_trigger.web.invalid_requests import invalid
 from event_trigger.web.pagination import PageQuery, PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import referred
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import ReadsDep, SessionDep
 from event_trigger.web.strict_json import strict_router
 
 log = structlog.get_logger()

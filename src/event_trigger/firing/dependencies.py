@@ -18,9 +18,9 @@ from event_trigger.firing.rate_limits import RateLimits, fire_within_limits, hea
 from event_trigger.firing.schemas import Fired
 from event_trigger.triggers.dependencies import TriggerByKeyDep, TriggerKeyDep
 from event_trigger.web.cpu_bound import CpuBoundDep
+from event_trigger.web.dependencies import app_state
 from event_trigger.web.request_head import refuse_repeated
 from event_trigger.web.schemas import JsonObject, PathKey, Text
-from event_trigger.web.state import app_state
 
 FIRE_EXAMPLES: dict[str, Example] = {
     "with a payload": {"value": {"order": 42}},

@@ -35,10 +35,10 @@ from event_trigger.firing.refusals import EventsFull, Paused
 from event_trigger.firing.replays import replay
 from event_trigger.firing.schemas import Fired
 from event_trigger.idempotency.refusals import StillRunning
+from event_trigger.web.dependencies import SessionDep
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 replays = strict_router(

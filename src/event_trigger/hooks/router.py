@@ -24,11 +24,10 @@ from event_trigger.hooks.signatures.refused import SignatureRefused
 from event_trigger.idempotency.refusals import StillRunning
 from event_trigger.triggers.dependencies import ReaderDep, TriggerKeyDep
 from event_trigger.triggers.schemas.responses import TriggerWritten
+from event_trigger.web.dependencies import SessionDep, app_state
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
 from event_trigger.web.routes import LazyRoute
-from event_trigger.web.session import SessionDep
-from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = APIRouter(  # senders add queries of their own

@@ -27,10 +27,9 @@ from event_trigger.info.schemas import (
 )
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.zone_rules import zone_rules
+from event_trigger.web.dependencies import SessionDep, SettingsDep, app_state
 from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionDep
-from event_trigger.web.state import SettingsDep, app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(tags=["service"], responses=problems(Unauthorized, of_unknown_parameter()))

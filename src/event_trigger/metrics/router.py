@@ -6,9 +6,9 @@ from event_trigger.auth.dependencies import needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Forbidden, Unauthorized
 from event_trigger.metrics.exposition import MEDIA_TYPE
+from event_trigger.web.dependencies import app_state
 from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.problems import problems
-from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(tags=["service"])

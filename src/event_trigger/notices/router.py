@@ -9,9 +9,9 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.notices.repository import Notices
 from event_trigger.notices.schemas import NoticeQuery, NoticeRead, read_notice
+from event_trigger.web.dependencies import SessionDep
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -6,8 +6,8 @@ from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.events.dependencies import RetentionDep
 from event_trigger.overview.glance import take_glance
 from event_trigger.overview.schemas import OverviewRead, read_overview
+from event_trigger.web.dependencies import SessionDep
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -4,8 +4,8 @@ from fastapi import Depends
 
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.projects.lifecycle import FullLoginRequired, check_owner, role_in
+from event_trigger.web.dependencies import SessionsDep
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionsDep
 
 
 async def check_full_login(principal: PrincipalDep) -> None:

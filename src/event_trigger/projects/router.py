@@ -19,11 +19,11 @@ from event_trigger.projects import lifecycle
 from event_trigger.projects.dependencies import FULL_LOGIN, OWNER
 from event_trigger.projects.lifecycle import FullLoginRequired, OwnerRequired, role_in
 from event_trigger.projects.schemas import ProjectCreate, ProjectRead, ProjectUpdate, read_project
+from event_trigger.web.dependencies import SessionDep
 from event_trigger.web.pagination import PageQuery, PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -29,10 +29,9 @@ from event_trigger.triggers.schedule.describe import describe_plan
 from event_trigger.triggers.schedule.heartbeat import is_heartbeat
 from event_trigger.triggers.schemas.reading import heartbeat_words
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
+from event_trigger.web.dependencies import ReadsDep, SessionsDep, app_state
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant, check_span
-from event_trigger.web.session import ReadsDep, SessionsDep
-from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 MOST_LISTED = 1000

@@ -29,6 +29,7 @@ from event_trigger.sets.schemas import SetContent, SetPlanRead, SetSummary
 from event_trigger.sets.state import SetTooLarge, read_state, show
 from event_trigger.triggers.dependencies import PortsDep
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
+from event_trigger.web.dependencies import SessionDep, SessionsDep, SettingsDep
 from event_trigger.web.entity_tags import (
     NOT_MODIFIED,
     TAGGED,
@@ -42,8 +43,6 @@ from event_trigger.web.keys import Key
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.request_head import base_url
-from event_trigger.web.session import SessionDep, SessionsDep
-from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

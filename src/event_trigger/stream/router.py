@@ -23,10 +23,9 @@ from event_trigger.stream.subscriptions import (
 )
 from event_trigger.stream.tail import Tail
 from event_trigger.triggers.dependencies import HooksDep
+from event_trigger.web.dependencies import SessionsDep, app_state
 from event_trigger.web.problems import problems
 from event_trigger.web.request_head import base_url
-from event_trigger.web.session import SessionsDep
-from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 # OpenAPI 3.1 has no words for the parts of a stream, so they are described as a text's content

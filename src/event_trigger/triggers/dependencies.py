@@ -33,12 +33,11 @@ from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.written import verify_of, write_trigger
 from event_trigger.web.compression import keep_uncompressed
 from event_trigger.web.cpu_bound import taking_turns
+from event_trigger.web.dependencies import SessionDep, SessionsDep, app_state
 from event_trigger.web.entity_tags import Preconditions, not_modified
 from event_trigger.web.request_head import base_url
 from event_trigger.web.schemas import PathId, PathKey
 from event_trigger.web.sent_back import SentBack
-from event_trigger.web.session import SessionDep, SessionsDep
-from event_trigger.web.state import app_state
 
 READ_AT_ONCE = 10  # triggers: a cron line in words takes up to half a millisecond
 _HEARTBEAT = TriggerType.HEARTBEAT

@@ -32,6 +32,7 @@ from event_trigger.triggers.schemas.requests import (
     TriggerUpdate,
 )
 from event_trigger.triggers.schemas.responses import TriggerListed, TriggerRead, TriggerWritten
+from event_trigger.web.dependencies import SessionDep, SettingsDep
 from event_trigger.web.entity_tags import (
     NOT_MODIFIED,
     TAGGED,
@@ -45,8 +46,6 @@ from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import View
-from event_trigger.web.session import SessionDep
-from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -14,7 +14,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 
 from event_trigger.errors import Problem
-from event_trigger.web.state import app_state
+from event_trigger.web.dependencies import app_state
 
 _SWITCH_INTERVAL_SECONDS = 0.001
 

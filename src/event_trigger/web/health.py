@@ -8,9 +8,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from event_trigger.errors import Unavailable
+from event_trigger.web.dependencies import app_state
 from event_trigger.web.problems import problem_response, problems
 from event_trigger.web.routes import LazyRoute
-from event_trigger.web.state import app_state
 
 # probes may send any query, such as one against caches
 router = APIRouter(tags=["service"], route_class=LazyRoute)

@@ -11,7 +11,7 @@ from fastapi import Request
 from starlette.types import Scope
 
 from event_trigger.errors import FieldError, Invalid
-from event_trigger.web.state import app_state
+from event_trigger.web.dependencies import app_state
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 _LONGEST: Final = 64  # characters; no address is longer

@@ -11,7 +11,7 @@ from event_trigger.auth.principal import Principal
 from event_trigger.auth.users import disable_user, set_password
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import Unauthorized
-from event_trigger.web.state import state_of
+from event_trigger.web.dependencies import state_of
 from tests.support.keys import holding, make_key
 from tests.support.logins import (
     Meanwhile,

@@ -15,9 +15,8 @@ from event_trigger.deliveries.dependencies import HopsDep
 from event_trigger.deliveries.http.hops import LoopDetected, refuse_loop
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
+from event_trigger.web.dependencies import SessionDep, SettingsDep
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionDep
-from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

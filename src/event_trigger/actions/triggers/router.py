@@ -17,8 +17,8 @@ from event_trigger.events.dependencies import SourceDep
 from event_trigger.firing.dependencies import RateLimitsDep
 from event_trigger.triggers.dependencies import HooksDep
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
+from event_trigger.web.dependencies import SessionDep
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

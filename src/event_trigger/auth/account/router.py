@@ -15,8 +15,8 @@ from event_trigger.auth.dependencies import (
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.principal import NarrowedLogin
 from event_trigger.errors import Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.web.dependencies import SessionDep, SessionsDep
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(prefix="/auth", tags=["auth"], responses=problems(Unauthorized, Invalid))

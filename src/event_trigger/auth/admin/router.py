@@ -35,6 +35,7 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.models import Role
+from event_trigger.web.dependencies import SessionDep, SessionsDep
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.request_head import base_url
@@ -46,7 +47,6 @@ from event_trigger.web.schemas import (
     SecretText,
     WithSecret,
 )
-from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

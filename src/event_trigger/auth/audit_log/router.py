@@ -15,9 +15,9 @@ from event_trigger.auth.scopes import MissingScope, Scope
 from event_trigger.db.keyset import Page
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.models import AuditEntry, ProjectRole
+from event_trigger.web.dependencies import ReadsDep, SessionsDep
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
-from event_trigger.web.session import ReadsDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 _INSTEAD = "Owners of the project read its part with a login that was not narrowed to scopes."

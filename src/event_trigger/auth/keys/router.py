@@ -20,11 +20,11 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from event_trigger.web.dependencies import SessionDep, SessionsDep
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -34,11 +34,10 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.models import Role
+from event_trigger.web.dependencies import SessionDep, SessionsDep, app_state
 from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.problems import problems
 from event_trigger.web.query_parameters import StrictQueryRoute
-from event_trigger.web.session import SessionDep, SessionsDep
-from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(prefix="/auth", tags=["auth"])

@@ -13,11 +13,10 @@ from event_trigger.auth.recovery import lifecycle
 from event_trigger.auth.repository.password_resets import RESET_PATH
 from event_trigger.auth.schemas import NewPassword
 from event_trigger.errors import Invalid, UnsupportedMediaType
+from event_trigger.web.dependencies import SessionDep, SessionsDep, app_state
 from event_trigger.web.problems import problems
 from event_trigger.web.routes import LazyRoute
 from event_trigger.web.schemas import RequestModel, ResponseModel, Text
-from event_trigger.web.session import SessionDep, SessionsDep
-from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(tags=["auth"], responses=problems(UnsupportedMediaType, Invalid))

@@ -12,11 +12,11 @@ from event_trigger.auth.sessions import lifecycle
 from event_trigger.auth.sessions.lifecycle import LiveLogins
 from event_trigger.errors import Invalid, NotFound, Unauthorized
 from event_trigger.models import Login
+from event_trigger.web.dependencies import SessionDep, SessionsDep
 from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant, ResponseModel
-from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -21,9 +21,9 @@ from event_trigger.calendars.holidays.national import (
 from event_trigger.db.clock import database_now
 from event_trigger.errors import FieldError, Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
+from event_trigger.web.dependencies import SessionsDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import ResponseModel
-from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -26,9 +26,8 @@ from event_trigger.events.trigger_names import NAMELESS
 from event_trigger.events.window import Retention
 from event_trigger.models import Destination, DestinationFormat, DestinationMethod
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
+from event_trigger.web.dependencies import SessionsDep, app_state
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionsDep
-from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

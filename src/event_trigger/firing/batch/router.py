@@ -22,8 +22,8 @@ from event_trigger.firing.batch.schemas import (
 from event_trigger.firing.dependencies import BATCH_SLOT, RateLimitsDep
 from event_trigger.firing.fire import CallAnswer
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
+from event_trigger.web.dependencies import SessionDep
 from event_trigger.web.problems import in_place, problems
-from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -11,9 +11,9 @@ from event_trigger.hooks.refusals.records import HookRefusals
 from event_trigger.models import HookMethod, HookRefusal
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.repository import Triggers
+from event_trigger.web.dependencies import SessionDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant, ResponseModel
-from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

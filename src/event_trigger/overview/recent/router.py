@@ -15,9 +15,9 @@ from event_trigger.events.dependencies import RetentionDep
 from event_trigger.events.window import Retention, oldest_kept
 from event_trigger.overview.recent.repository import RecentInstants, RecentRow
 from event_trigger.overview.recent.schemas import RecentInstant, RecentRead
+from event_trigger.web.dependencies import ReadsDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import RowIds
-from event_trigger.web.session import ReadsDep
 from event_trigger.web.strict_json import strict_router
 
 MOST_INSTANTS = 50  # of a trigger

@@ -29,9 +29,9 @@ from event_trigger.overview.stats.repository import (
 from event_trigger.overview.stats.schemas import SeriesRead, StatsRead
 from event_trigger.overview.stats.steps import MOST_STEPS, SparseCounts, StatsStep, Steps, cut
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
+from event_trigger.web.dependencies import ReadsDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant, RowId, check_span
-from event_trigger.web.session import ReadsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

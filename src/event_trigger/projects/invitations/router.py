@@ -38,13 +38,12 @@ from event_trigger.projects.schemas import (
     ProjectRead,
     read_project,
 )
+from event_trigger.web.dependencies import SessionDep, SessionsDep, app_state
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.request_head import base_url, client_address
 from event_trigger.web.routes import LazyRoute
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep, SessionsDep
-from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 OPTIONAL_LOGIN: dict[str, Any] = {"security": [{}, {"login": []}]}

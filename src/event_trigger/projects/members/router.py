@@ -16,10 +16,10 @@ from event_trigger.projects.lifecycle import FullLoginRequired
 from event_trigger.projects.members import lifecycle
 from event_trigger.projects.members.lifecycle import find_account
 from event_trigger.projects.schemas import MemberAdd, MemberRead, MemberUpdate
+from event_trigger.web.dependencies import SessionDep, SessionsDep
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -19,9 +19,9 @@ from event_trigger.triggers.schemas.reading import words_of
 from event_trigger.triggers.versions import ScheduleHistory
 from event_trigger.triggers.zone_updates.store import load_rules
 from event_trigger.web.cpu_bound import taking_turns
+from event_trigger.web.dependencies import SessionDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import DescribedAs, Instant, JsonObject, ResponseModel
-from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 MOST_LISTED = 100

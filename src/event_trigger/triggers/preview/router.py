@@ -34,9 +34,9 @@ from event_trigger.triggers.schedule_changes import check_schedule
 from event_trigger.triggers.schemas.reading import heartbeat_words
 from event_trigger.triggers.stored_plans import ResolvedColumns, plan_of_trigger, plan_or_refuse
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
+from event_trigger.web.dependencies import SessionsDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import JsonObject
-from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -26,9 +26,9 @@ from event_trigger.triggers.schedule.forecast import (
     forecast,
 )
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
+from event_trigger.web.dependencies import SessionsDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant, QueryModel, ResponseModel
-from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 MOST_LISTED = 1000

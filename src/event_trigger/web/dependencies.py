@@ -1,13 +1,21 @@
-"""Returns requests the parts that the service made at its start, as one typed record."""
+"""Gives requests the parts that the service made at its start, and one transaction each.
+
+The transaction is committed before the first byte of the response.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, FastAPI, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.config import Settings
+from event_trigger.db.engine import Sessions
+from event_trigger.db.replica.reads import Reads
+from event_trigger.errors import Problem
 
 if TYPE_CHECKING:  # only their types: `web` imports no feature at run time
     from event_trigger.auth.credential_cache import CredentialCache
@@ -15,8 +23,6 @@ if TYPE_CHECKING:  # only their types: `web` imports no feature at run time
     from event_trigger.auth.passwords.hashing import PasswordHasher
     from event_trigger.auth.tokens import Tokens
     from event_trigger.db.clock import DatabaseClock
-    from event_trigger.db.engine import Sessions
-    from event_trigger.db.replica.reads import Reads
     from event_trigger.deliveries.http.sender import Sender
     from event_trigger.deliveries.mail.allowances import MailAllowances
     from event_trigger.destinations.address_policy import AddressPolicy
@@ -80,3 +86,35 @@ async def get_settings(request: Request) -> Settings:
 
 
 SettingsDep = Annotated[Settings, Depends(get_settings)]
+
+
+async def get_sessions(request: Request) -> Sessions:
+    return app_state(request).sessions
+
+
+async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """Commits when the endpoint returns, and rolls back when it raises.
+
+    A problem that `keeps_writes` is committed too: a stolen refresh token is refused *and* ends
+    its family.
+    """
+    async with app_state(request).sessions() as session:
+        try:
+            yield session
+        except Problem as problem:
+            if problem.keeps_writes:
+                await session.commit()
+            raise
+        await session.commit()
+
+
+# "function" scope: the commit comes before the response, so a failed one never answers 200
+SessionDep = Annotated[AsyncSession, Depends(open_session, scope="function")]
+SessionsDep = Annotated[Sessions, Depends(get_sessions)]
+
+
+async def get_reads(request: Request) -> Reads:
+    return app_state(request).reads
+
+
+ReadsDep = Annotated[Reads, Depends(get_reads)]
