@@ -40,7 +40,7 @@ async def fire_in_time(database_url: str, database: Any) -> None:
     commits = Commits(create_sessions(engine), lambda: None)
     try:
         while await database.fetchval(  # noqa: ASYNC110
-            "SELECT EXISTS (SELECT FROM triggers WHERE next_fire_at < now() + interval '1 min')"
+            "SELECT count(*) FROM triggers WHERE next_fire_at < now() + interval '1 min'"
         ):
             await asyncio.sleep(await fire_due(commits))
     finally:

@@ -10,15 +10,15 @@ import pytest
 
 from tests.support.databases import ON_CITUS
 
-_IS_CLUSTER = bool(os.environ.get(ON_CITUS))
+IS_CLUSTER = bool(os.environ.get(ON_CITUS))
 
 
 def one_server(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(_IS_CLUSTER, reason=_why(reason))
+    return pytest.mark.skipif(IS_CLUSTER, reason=_why(reason))
 
 
 def skip_on_cluster(reason: str) -> None:
-    if _IS_CLUSTER:
+    if IS_CLUSTER:
         pytest.skip(_why(reason))
 
 
