@@ -93,7 +93,7 @@ async def test_a_former_members_keys_of_the_project_end(
 ) -> None:
     theirs = await make_key(service.client(BOB, project=team))
     own = await make_key(service.client(BOB))
-    async with httpx.AsyncClient(base_url=elsewhere.url) as client:
+    async with elsewhere.client() as client:
         keys = [{"X-API-Key": one["key"]} for one in (theirs, own)]
         before = [(await client.get("/triggers", headers=key)).status_code for key in keys]
         await remove_member(service, team, BOB)

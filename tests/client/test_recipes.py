@@ -151,7 +151,10 @@ async def _node(folder: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Pro
 )
 async def test_node(tmp_path: Path) -> None:
     (tmp_path / "node_modules").symlink_to(MODULES)
-    async with _node(tmp_path) as (url, process), httpx.AsyncClient(base_url=url) as client:
+    async with (
+        _node(tmp_path) as (url, process),
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
+    ):
         statuses = [
             (await client.post("/hook", content=body, headers=headers)).status_code
             for body, headers in (*TO_TAKE, *TO_REFUSE.values())

@@ -16,7 +16,7 @@ from tests.support.downtime import set_back
 from tests.support.metrics import Scrape, scrape
 from tests.support.processes import Served, free_port, serving, with_database
 from tests.support.receiver import receiving
-from tests.support.services import ADA, token_of
+from tests.support.services import ADA, PLAIN_HTTP, token_of
 from tests.support.triggers import make_api, make_scheduled
 from tests.support.waiting import eventually
 
@@ -75,7 +75,9 @@ async def test_two_workers_add_up_and_what_a_killed_one_counted_stays(
         receiving() as receiver,
         serving(folder, "--workers", "2", **with_database(database_url), **settings) as served,
         served.client(token_of(ADA)) as ada,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{metrics_port(served)}") as open_port,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{metrics_port(served)}", timeout=60, verify=PLAIN_HTTP
+        ) as open_port,
     ):
         receiver.answers = {f"/down/{number}": 500 for number in range(FAILING)}
         up, *down = [

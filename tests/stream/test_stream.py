@@ -142,7 +142,7 @@ async def test_one_user_cannot_have_all_streams(url: str, service: Service) -> N
     for one in open_ones:
         await one.__aenter__()
 
-    async with httpx.AsyncClient(base_url=url, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
         refused = await client.get("/events/stream")
     async with following(url, BOB):
         pass
