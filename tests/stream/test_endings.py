@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from event_trigger.auth.repository.logins import Logins
 from event_trigger.auth.tokens import ACCESS_TOKEN_LIFETIME, Tokens
@@ -118,3 +119,23 @@ async def test_an_event_stored_in_time_that_commits_late_is_waited_for(
     await slow.close()
 
     assert stream.ids == [in_time]
+
+
+async def test_a_reader_that_hangs_up_while_events_come_is_no_crash(
+    url: str, database: Any, ada: httpx.AsyncClient
+) -> None:
+    trigger = await make_api(ada)
+    for _ in range(300):
+        await plant_event(database, trigger_id=trigger["id"], triggered_at=await now_of(database))
+
+    with capture_logs() as logged:
+
+        async def ended() -> int:
+            return sum(one.get("path") == "/events/stream" for one in logged)
+
+        for _ in range(10):
+            async with following(url, ADA, after=0) as stream:
+                await stream.read(1)
+        await eventually(ended, lambda count: count >= 10)
+
+    assert [one for one in logged if one["log_level"] != "info"] == []

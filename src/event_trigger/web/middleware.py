@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from http import HTTPStatus
 
 import structlog
+from anyio import BrokenResourceError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -77,13 +78,20 @@ class RequestMiddleware:
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
             log.info("caller_hung_up", path=loggable(scope["path"]))
-        except Exception:
+        except Exception as error:
+            if _is_reader_gone(error):
+                return
             log.exception("request_crashed", method=scope["method"], path=loggable(scope["path"]))
             if status is not None:  # the head is sent: only a broken connection can tell the client
                 raise
             await crashed()(scope, receive, send_with_headers)
         finally:
             note_end(self.meter, scope, status, began)
+
+
+def _is_reader_gone(error: Exception) -> bool:
+    """Whether FastAPI was about to write to a stream whose reader has gone: its usual end."""
+    return isinstance(error, ExceptionGroup) and error.split(BrokenResourceError)[1] is None
 
 
 class StartMiddleware:
