@@ -7,6 +7,7 @@ so never notices a client that does not read a response of one part.
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections.abc import Sequence
 from functools import partial
+from math import inf
 from typing import Any, ClassVar, cast
 from weakref import ReferenceType, ref
 
@@ -58,6 +59,22 @@ def _write_whole(
         cycle.transport.close()
     cycle.on_response()
     return True
+
+
+async def _send_unchunked(cycle_of: ReferenceType[RequestResponseCycle], message: Any) -> None:
+    """Does as `cycle.send` does, but ends an answer of unknown length with its connection.
+
+    A client of HTTP/1.0 does not know chunks (RFC 9112, section 6.1).
+    """
+    if (cycle := cycle_of()) is None:
+        return
+    if message["type"] == "http.response.start":
+        if not any(name.lower() == b"content-length" for name, _ in message["headers"]):
+            cycle.keep_alive = cycle.chunked_encoding = False
+            cycle.expected_content_length = inf  # type: ignore[assignment]
+    elif cycle.expected_content_length == inf and not message.get("more_body"):
+        cycle.expected_content_length = len(message.get("body", b""))
+    await RequestResponseCycle.send(cycle, message)
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -127,6 +144,9 @@ class HttpProtocol(HttpToolsProtocol):
         # weak, as the cycle has the scope: each request would be left to the garbage collector
         write = partial(_write_whole, ref(self.cycle))
         self.cycle.scope["extensions"] = {WHOLE_ANSWER: {"write": write}}
+        if self.cycle.scope["http_version"] == "1.0":
+            unchunked = partial(_send_unchunked, ref(self.cycle))
+            self.cycle.send = unchunked  # type: ignore[method-assign]
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
