@@ -35,16 +35,27 @@ _CALL = re.compile(
     re.ASCII,
 )
 _REST = re.compile(rf'{_S}(?:,{_S}"idempotency_key"{_S}:{_S}"([ !#-\[\]-~]{{1,255}})"{_S})?\}}{_S}')
+_KEPT, _NOTHING = "read_batch", object()  # in the state of a request
 _ANY_JSON = json.JSONDecoder(parse_int=str, parse_float=str)  # only to find where a value ends
 
 
 class BatchRequest(StrictRequest):
     async def json(self) -> Any:
-        return await read_batch(await self.body())
+        kept = self.scope.get("state", {}).pop(_KEPT, _NOTHING)
+        if kept is _NOTHING:
+            return await read_batch(await self.body())
+        if isinstance(kept, json.JSONDecodeError):
+            raise kept
+        return kept
 
 
 class BatchRoute(StrictRoute):
     request_class = BatchRequest
+
+
+def keep_read(scope: MutableMapping[str, Any], read: Any) -> None:
+    """Keeps what was read of a request's body, or its JSONDecodeError: nobody reads it again."""
+    scope.setdefault("state", {})[_KEPT] = read
 
 
 async def read_batch(body: bytes) -> Any:

@@ -23,7 +23,7 @@ from event_trigger.db.transactions import Transactions
 from event_trigger.deliveries.http.hops import HOPS_HEADER
 from event_trigger.errors import Problem
 from event_trigger.events.source import caller_source
-from event_trigger.firing.batch.body import read_batch
+from event_trigger.firing.batch.body import keep_read, read_batch
 from event_trigger.firing.batch.calls import Answer, BatchFirer
 from event_trigger.firing.batch.schemas import CallRefused, SentCalls, TriggerBatch
 from event_trigger.firing.rate_limits import RateLimits
@@ -54,7 +54,7 @@ class BatchFastPath:
         body = await read_body(receive)
         if time.monotonic() - began > RESOLVED_FOR_SECONDS:
             principal = await self._caller(scope)
-        calls = None if body is None else await _calls_in(body)
+        calls = None if body is None else await _calls_in(scope, body)
         if principal is None or calls is None:
             return reading_again(receive, body)
         source = caller_source(principal, client_address(scope))
@@ -93,11 +93,16 @@ def _hops_of_plain(scope: Scope) -> int | None:
     return int(hops) if is_plain else None
 
 
-async def _calls_in(body: bytes) -> SentCalls | None:
+async def _calls_in(scope: Scope, body: bytes) -> SentCalls | None:
+    """Reads the calls of a batch; keeps what was read for the operation if it is no batch."""
     try:
-        return TriggerBatch.model_validate(await read_batch(body)).calls
-    except (json.JSONDecodeError, ValidationError):
-        return None
+        read = await read_batch(body)
+        return TriggerBatch.model_validate(read).calls
+    except json.JSONDecodeError as error:
+        keep_read(scope, error)
+    except ValidationError:
+        keep_read(scope, read)
+    return None
 
 
 def _answered(answers: Sequence[Answer]) -> Response:
