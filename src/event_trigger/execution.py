@@ -80,7 +80,7 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
             log.warning("unknown_setting", name=one.name, meant=one.meant)
         if (reason := why_not_traced()) is not None:
             log.warning("traces_off", reason=reason)
-        from event_trigger.server import serve  # noqa: PLC0415
+        from event_trigger.processes.server import serve  # noqa: PLC0415
 
         try:
             serve(settings, workers=wanted.workers, metrics_dir=wanted.metrics_dir)

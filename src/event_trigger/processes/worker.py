@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
-from event_trigger.template import ForkedWorker, Template, WorkerRequest, exit_code_in
+from event_trigger.processes.template import ForkedWorker, Template, WorkerRequest, exit_code_in
 
 CHECK_WORKERS_EVERY_SECONDS = 0.5
 # unanswered checks in a row after which a worker is replaced; not seconds, so that a machine that

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from event_trigger.worker_processes import MAX_UNANSWERED_CHECKS, WorkerProcess
+from event_trigger.processes.worker import MAX_UNANSWERED_CHECKS, WorkerProcess
 from tests.support.processes import (
     ENDS_WITHIN,
     ROOT,

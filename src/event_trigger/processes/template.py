@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from uvicorn import Config, Server
 
-_APPLICATION = "event_trigger.serving"
+_APPLICATION = "event_trigger.processes.serving"
 _FORKING = multiprocessing.get_context("fork")
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _RESUME_EVERY_SECONDS, _MOST_RESUMES = 0.5, 40

@@ -16,7 +16,6 @@ from typing import Any
 
 import structlog
 
-from event_trigger.banner import StartProgress
 from event_trigger.bootstrap import (
     SettingsError,
     check_urls,
@@ -25,8 +24,13 @@ from event_trigger.bootstrap import (
     with_signing_secret,
 )
 from event_trigger.config import Settings
-from event_trigger.template import Template, WorkerRequest, template_of
-from event_trigger.workers import METRICS_DIRECTORY, WorkerSupervisor, metrics_directory
+from event_trigger.processes.banner import StartProgress
+from event_trigger.processes.supervisor import (
+    METRICS_DIRECTORY,
+    WorkerSupervisor,
+    metrics_directory,
+)
+from event_trigger.processes.template import Template, WorkerRequest, template_of
 
 log = structlog.get_logger()
 
@@ -63,7 +67,7 @@ def serve(settings: Settings, *, workers: int, metrics_dir: str | None) -> None:
         try:
             if template is None:
                 # half a second, and 30 MiB, which the first of several processes does without
-                from event_trigger.serving import serve_alone  # noqa: PLC0415
+                from event_trigger.processes.serving import serve_alone  # noqa: PLC0415
 
                 serve_alone(bound, _options(bound), listeners, start)
             else:

@@ -16,10 +16,10 @@ from fastapi import FastAPI
 
 from event_trigger.api import built_api
 from event_trigger.app import create_app, end_streams
-from event_trigger.banner import StartProgress
 from event_trigger.bootstrap import AfterFirstAdmin
 from event_trigger.config import Settings
 from event_trigger.logs import configure_logs
+from event_trigger.processes.banner import StartProgress
 
 log = structlog.get_logger()
 

@@ -17,8 +17,8 @@ import structlog
 from uvicorn.config import STARTUP_FAILURE
 
 from event_trigger.db.embedded.supervisor import exit_status
-from event_trigger.template import Template, TemplateEnded, WorkerRequest
-from event_trigger.worker_processes import CHECK_WORKERS_EVERY_SECONDS, WorkerProcess, WorkerSlot
+from event_trigger.processes.template import Template, TemplateEnded, WorkerRequest
+from event_trigger.processes.worker import CHECK_WORKERS_EVERY_SECONDS, WorkerProcess, WorkerSlot
 
 log = structlog.get_logger()
 
