@@ -6,7 +6,7 @@ A parser of the whole body would hold the event loop, and lose how numbers were 
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
