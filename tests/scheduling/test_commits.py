@@ -84,6 +84,7 @@ async def test_triggers_whose_commit_is_lost_fire_once_all_the_same(
             await firing
     while await fire_due(commits) == 0:
         pass
+    await commits.end()
     await engine.dispose()
     await holder.close()
 

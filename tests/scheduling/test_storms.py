@@ -106,13 +106,15 @@ async def test_what_becomes_due_while_the_only_worker_waits_for_a_lock_is_fired(
     monkeypatch.setattr(dispatcher, "RUN_SECONDS", 600)
     [held] = await plant_triggers(database, due_at=datetime.now(UTC) - timedelta(minutes=1))
     engine = create_engine(database_url)
+    commits = Commits(create_sessions(engine), lambda: None)
 
     async with locked_trigger(database_url, held):
-        firing = asyncio.create_task(fire_due(Commits(create_sessions(engine), lambda: None)))
+        firing = asyncio.create_task(fire_due(commits))
         await until_somebody_waits(database)
         planted = await plant_triggers(database, 3, owner_id=BOB)
         await eventually(lambda: fired_once(database), lambda seen: seen == planted)
     await firing
+    await commits.end()
     await engine.dispose()
 
     assert await fired_once(database) == [held, *planted]

@@ -33,6 +33,7 @@ async def wait_and_fire(database_url: str) -> tuple[list[float], int]:
         while not stored:
             waits.append(await fire_due(commits))
             stored = await database.fetchval("SELECT count(*) FROM events")
+    await commits.end()
     await engine.dispose()
     await database.close()
     return waits, stored
@@ -55,6 +56,7 @@ async def test_a_locked_instant_is_tried_again_soon(database_url: str, database:
         while LOCKED_WAIT_SECONDS not in waits:
             waits.append(await fire_due(commits))
     waits.append(await fire_due(commits))
+    await commits.end()
     await engine.dispose()
 
     assert waits[-3:-1] == [MOVED_WAIT_SECONDS, LOCKED_WAIT_SECONDS]

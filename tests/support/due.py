@@ -30,6 +30,7 @@ async def fire_all(database_url: str) -> None:
         while await fire_due(commits) == 0:
             pass
     finally:
+        await commits.end()
         await engine.dispose()
 
 
@@ -44,4 +45,5 @@ async def fire_in_time(database_url: str, database: Any) -> None:
         ):
             await asyncio.sleep(await fire_due(commits))
     finally:
+        await commits.end()
         await engine.dispose()

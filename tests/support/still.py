@@ -101,6 +101,7 @@ class StillService:
         commits = Commits(self.sessions, lambda: None)
         for _ in range(_MANY):
             if await fire_due(commits) > 0:
+                await commits.end()
                 return
         raise AssertionError("there is always more to fire")
 

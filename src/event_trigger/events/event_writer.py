@@ -127,6 +127,7 @@ class ShardedWriter:
         update: str,
         *,
         returns: Sequence[str] = (),
+        announces: bool = True,
         with_ids: str | None = None,
     ) -> None:
         self._one, self._several = (
@@ -134,6 +135,7 @@ class ShardedWriter:
                 insert.format(fired=fired, xid="{xid}"),
                 update.format(moved=moved),
                 returns=returns,
+                announces=announces,
                 several_shards=several_shards,
                 with_ids=None if several_shards else with_ids,
             )

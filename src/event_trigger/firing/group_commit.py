@@ -13,7 +13,7 @@ from event_trigger.db.citus.sharing import list_sharing
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.shards import OwnedId
 from event_trigger.db.transactions import Transactions
-from event_trigger.firing.announcer import Announcer
+from event_trigger.events.announcer import Announcer
 from event_trigger.firing.fire import Call, CallAnswer, Outcome, TriggerBusy, fire_all
 from event_trigger.firing.idempotency import CallKey
 from event_trigger.firing.pings import PingAnswer

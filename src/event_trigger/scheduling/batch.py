@@ -19,6 +19,7 @@ from event_trigger.db.engine import (
 from event_trigger.db.notify import TRIGGERS_CHANGED, notify_rows
 from event_trigger.db.shards import OwnedId, by_shard
 from event_trigger.db.transactions import Transactions
+from event_trigger.events.announcer import Announcer
 from event_trigger.instants import just_after
 from event_trigger.models import EventType, TriggerType
 from event_trigger.notices.changes import Change, record_changes
@@ -66,6 +67,7 @@ async def fire_next_batch(
     sessions: Sessions,
     request: BatchRequest,
     enqueue: Enqueue,
+    announcer: Announcer,
     on_written: OnWritten | None = None,
 ) -> int:
     """Fires one batch and gives the number of triggers claimed for it.
@@ -87,17 +89,17 @@ async def fire_next_batch(
     shards = request.shards
     try:
         limit = max(1, TRIGGERS_PER_BATCH // len(shards))
-        claimed = await _fire_batch(sessions, request, enqueue, limit=limit, on_written=on_written)
+        claimed = await _fire_batch(sessions, request, enqueue, announcer, on_written, limit=limit)
         if claimed or not request.late or request.after != START:
             return claimed
-        return await _fire_locked(sessions, request, enqueue)
+        return await _fire_locked(sessions, request, enqueue, announcer)
     except Exception as error:
         code = sqlstate(error)
         if is_outage(error) and (not code or (code != QUERY_CANCELED and len(shards) == 1)):
             raise
         log.exception("batch_failed", shards=[*shards])
     if len(shards) == 1:
-        return await _fire_one_by_one(sessions, shards[0])
+        return await _fire_one_by_one(sessions, shards[0], announcer)
     for shard in shards:
         enqueue(BatchRequest([shard], late=False))
     return 0
@@ -107,10 +109,11 @@ async def _fire_batch(
     sessions: Sessions,
     request: BatchRequest,
     enqueue: Enqueue,
+    announcer: Announcer,
+    on_written: OnWritten | None = None,
     *,
     limit: int,
     wait: bool = False,
-    on_written: OnWritten | None = None,
 ) -> int:
     lines: LogLines = []
     alone: set[int] = set()
@@ -128,7 +131,9 @@ async def _fire_batch(
         if claimed:
             limits = BatchLimits(len(request.shards))
             most_each = max(1, TRIGGERS_PER_BATCH // len(claimed))
-            left = await _record(due, claimed, lines, limits, most_each=most_each, began=began)
+            left = await _record(
+                due, claimed, lines, limits, announcer, most_each=most_each, began=began
+            )
             if is_shared:
                 alone.update(one.shard for one in left)
             if on_written is not None and not alone:
@@ -139,17 +144,19 @@ async def _fire_batch(
     return len(claimed)
 
 
-async def _fire_locked(sessions: Sessions, request: BatchRequest, enqueue: Enqueue) -> int:
+async def _fire_locked(
+    sessions: Sessions, request: BatchRequest, enqueue: Enqueue, announcer: Announcer
+) -> int:
     """Waits for the lock of a late trigger, which calls may hand to each other without a gap."""
     try:
-        return await _fire_batch(sessions, request, enqueue, limit=1, wait=True)
+        return await _fire_batch(sessions, request, enqueue, announcer, limit=1, wait=True)
     except DATABASE_ERRORS as error:
         if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
         return 0
 
 
-async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
+async def _fire_one_by_one(sessions: Sessions, shard: int, announcer: Announcer) -> int:
     for count in range(MOST_ONE_BY_ONE):
         lines: LogLines = []
         async with sessions.begin() as session:
@@ -159,7 +166,9 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
                 return count
             try:
                 async with session.begin_nested():
-                    await _record(due, claimed, lines, BatchLimits(), most_each=1, began=began)
+                    await _record(
+                        due, claimed, lines, BatchLimits(), announcer, most_each=1, began=began
+                    )
             except Exception as error:
                 if is_outage(error) or sqlstate(error) == NOT_SUPPORTED:
                     raise
@@ -175,6 +184,7 @@ async def _record(
     claimed: Sequence[ClaimedTrigger],
     lines: LogLines,
     limits: BatchLimits,
+    announcer: Announcer,
     *,
     most_each: int,
     began: float,
@@ -215,6 +225,9 @@ async def _record(
             break
     if decided:
         spans = await due.record_fired(decided)
+        owner_ids = {trigger.owner_id for trigger, decision in decided if decision.fires}
+        delivers = any(one.trigger.has_destinations for one in decided)
+        lines.append(partial(announcer.announce, owner_ids, has_deliveries=delivers))
         lines += [partial(_measure, decided, began), spans.end]
         completed = [one.trigger for one in decided if one.decision.next_fire_at is None]
         named = [(one.owner_id, one.id) for one in completed]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 
 from event_trigger.db.engine import Sessions, engine_of
 from event_trigger.db.pool import DatabasePool
+from event_trigger.db.transactions import Transactions
+from event_trigger.events.announcer import Announcer
 from event_trigger.scheduling.batch import BatchRequest, Enqueue, fire_next_batch
 
 
@@ -20,6 +22,7 @@ class Commits:
         assert isinstance(pool, DatabasePool)
         self.sessions = sessions
         self.on_batch = on_batch
+        self._announcer = Announcer(Transactions(sessions))
         self._most = pool.most - 1
         self._running: dict[asyncio.Task[int], Sequence[int]] = {}  # the triggers of each
         self._failure: BaseException | None = None
@@ -47,7 +50,9 @@ class Commits:
                 enqueue(following)
 
         on_written = written.set_result if self.overlap and not request.late else None
-        batch = asyncio.create_task(fire_next_batch(self.sessions, request, add, on_written))
+        batch = asyncio.create_task(
+            fire_next_batch(self.sessions, request, add, self._announcer, on_written)
+        )
         try:
             await asyncio.wait((batch, written), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
@@ -75,6 +80,8 @@ class Commits:
         """Waits until all commits have ended, or for some seconds; raises the failure of one."""
         if self._running:
             await asyncio.wait(self._running, timeout=within)
+        if within is None:
+            await self._announcer.end()
         self.check()
 
     def check(self) -> None:

@@ -86,7 +86,11 @@ _SET_ASIDE = text("""
 """)
 _WRITER, _NAMING_WRITER = (  # the latter for deliveries and spans
     ShardedWriter(
-        _INSERT_SCHEDULED_EVENTS, _ADVANCE_TRIGGERS, returns=returns, with_ids=_INSERT_WITH_IDS
+        _INSERT_SCHEDULED_EVENTS,
+        _ADVANCE_TRIGGERS,
+        returns=returns,
+        announces=False,
+        with_ids=_INSERT_WITH_IDS,
     )
     for returns in ((), NAMED)
 )
@@ -198,6 +202,8 @@ class DueTriggers:
         1. Record the instants that do not fire, with the reason.
         2. Insert the events with their triggers' payloads, and move the triggers on.
         3. Store the deliveries of the events.
+
+        The caller announces both after the commit.
         """
         shards = [one.trigger.shard for one in decided]
         await self._record_unfired(decided)
@@ -245,7 +251,7 @@ class DueTriggers:
                 stored,
                 shards=[of_trigger[one.trigger_id] for one in stored],
                 traces=traces,
-                announces=True,
+                announces=False,
             )
         return spans
 

@@ -26,6 +26,8 @@ from event_trigger.db.engine import APPLICATION_NAME, Sessions, create_engine, c
 from event_trigger.db.nodes import check_nodes
 from event_trigger.db.shards import OwnedId
 from event_trigger.db.stuck_backends import end_stuck_backends
+from event_trigger.db.transactions import Transactions
+from event_trigger.events.announcer import Announcer
 from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition
 from event_trigger.firing.called_events import NewEvent, store_events
@@ -303,9 +305,10 @@ async def test_due_events_are_committed_by_one_node_alone_and_have_ids_of_one_se
     before = await database.fetchval("SELECT nextval('events_id_seq')")
 
     async with watched_sessions(url) as (sessions, lines):
-        count = await fire_next_batch(
-            sessions, BatchRequest([shard_of(owner)], late=True), lambda _: None
-        )
+        announcer = Announcer(Transactions(sessions))
+        request = BatchRequest([shard_of(owner)], late=True)
+        count = await fire_next_batch(sessions, request, lambda _: None, announcer)
+        await announcer.end()
 
     rows = await database.fetch(
         "SELECT id, trigger_id, scheduled_for FROM events WHERE shard = $1::int % 64"

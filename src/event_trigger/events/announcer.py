@@ -13,7 +13,7 @@ ANNOUNCE_EVERY_SECONDS = 0.02  # a stream that has news looks no more often
 
 
 class Announcer:
-    """Announces the owners of events that group commit has stored, and that there are deliveries.
+    """Announces the owners of events that were stored without it, and that there are deliveries.
 
     NOTIFY in the transaction of the events would take a lock of the whole server from before its
     commit until after it, so that commits of several processes would wait for one another. A
@@ -35,6 +35,11 @@ class Announcer:
         if self._waiting and self._task is None:
             # with an empty context: the task serves calls of other requests as well
             self._task = asyncio.create_task(self._announce_waiting(), context=Context())
+
+    async def end(self) -> None:
+        """Waits until all is announced."""
+        if self._task is not None:
+            await asyncio.wait((self._task,))
 
     async def _announce_waiting(self) -> None:
         try:
