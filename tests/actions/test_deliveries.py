@@ -130,7 +130,9 @@ async def test_many_are_cancelled_and_sent_again(
     cancelled = await act(ada, "cancel", ids=[second, first, NOBODYS, first])
     by_bob = await act(bob, "cancel", ids=[third])
     repeated = await act(ada, "cancel", filter={"trigger_id": trigger})
-    would = await act(ada, "redeliver", filter={"status": ["exhausted"]}, dry_run=True)
+    would = await act(
+        ada, "redeliver", filter={"status": "exhausted", "error": "", "since": ""}, dry_run=True
+    )
     sent = await act(ada, "redeliver", filter={"status": ["exhausted"]})
     done = await until_finished(ada, 3, status="delivered")
 
@@ -174,6 +176,8 @@ async def test_an_action_takes_one_way_to_choose_and_a_right_filter(ada: httpx.A
         ({"action": "delete", "ids": [1]}, "#/action"),
         ({"action": "cancel", "filter": {"state": "x"}}, "#/filter/state"),
         ({"action": "cancel", "filter": {"event_id": "7"}}, "#/filter/event_id"),
+        ({"action": "cancel", "filter": {"status": []}}, "#/filter/status"),
+        ({"action": "cancel", "filter": {"status": "gone"}}, "#/filter/status"),
         ({"action": "cancel", "filter": {"limit": 1}}, "#/filter/limit"),
     ]
 

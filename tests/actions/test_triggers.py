@@ -232,6 +232,25 @@ async def test_an_action_needs_the_scopes_of_its_single_operation(
     assert counts(all_seen) == (1, 1, {})
 
 
+async def test_a_filter_takes_single_and_empty_values_as_the_list_does(
+    ada: httpx.AsyncClient,
+) -> None:
+    night = await make_api(ada, name="nightly", tags=["bulk"])
+    await make_api(ada, name="daily")
+    filters: list[dict[str, Any]] = [
+        {"tag": "bulk"},
+        {"id": night["id"]},
+        {"q": "night", "key": "", "status": "", "destination_id": "", "tag": "", "id": ""},
+        {"q": "", "failing": ""},
+        {},
+    ]
+
+    matched = [(await act(ada, "pause", filter=one, dry_run=True))["matched"] for one in filters]
+    listed = [len((await ada.get("/triggers", params=one)).json()) for one in filters]
+
+    assert matched == listed == [1, 1, 1, 2, 2]
+
+
 async def test_a_body_says_what_is_wrong_with_it(ada: httpx.AsyncClient) -> None:
     bodies: list[tuple[dict[str, Any], str]] = [
         ({"ids": [1]}, "#/action"),
@@ -243,6 +262,13 @@ async def test_a_body_says_what_is_wrong_with_it(ada: httpx.AsyncClient) -> None
         ({"action": "pause", "ids": [1], "tags": ["a"]}, "#"),
         ({"action": "set_destinations", "ids": [1]}, "#"),
         ({"action": "pause", "filter": {"status": "gone"}}, "#/filter/status"),
+        ({"action": "delete", "filter": {"tag": []}}, "#/filter/tag"),
+        ({"action": "delete", "filter": {"id": []}}, "#/filter/id"),
+        ({"action": "delete", "filter": {"id": 0}}, "#/filter/id"),
+        ({"action": "delete", "filter": {"id": [1, 0]}}, "#/filter/id/1"),
+        ({"action": "delete", "filter": {"tag": 1}}, "#/filter/tag"),
+        ({"action": "delete", "filter": {"tag": {}}}, "#/filter/tag"),
+        ({"action": "delete", "filter": {"tags": ""}}, "#/filter/tags"),
         *(
             ({"action": "delete", "filter": {name: value}}, f"#/filter/{name}")
             for name, value in {"sort": "id", "view": "full", "limit": 1, "cursor": "a"}.items()

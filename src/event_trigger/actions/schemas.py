@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, PlainValidator, model_validator
+from fastapi._compat import field_annotation_is_sequence
+from pydantic import BaseModel, Field, PlainValidator, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from event_trigger.errors import Invalid, NotFound, Problem
 from event_trigger.web.problems import ProblemInPlace, in_place
@@ -24,14 +26,55 @@ class TooManyMatched(Invalid):
 
 
 def filter_in_body(model: type[BaseModel]) -> PlainValidator:
-    """Reads the query model of a list from a body, as strictly as the rest of the body."""
+    """Reads the query model of a list from a body, as strictly as the rest of the body.
+
+    As in a query, an empty text counts as absent, and a parameter that may be repeated may have
+    one value.
+    """
+    arrays = {
+        name
+        for name, field in model.model_fields.items()
+        if field_annotation_is_sequence(field.annotation)
+    }
 
     def read(value: object) -> BaseModel | None:
         if value is None:
             return None
-        return model.model_validate_json(json.dumps(value), strict=True, extra="forbid")
+        wrapped = set[str]()
+        if isinstance(value, dict):
+            value = {
+                name: one
+                for name, one in value.items()
+                if one != "" or name not in model.model_fields
+            }
+            wrapped = {name for name in arrays & value.keys() if _is_single(value[name])}
+            value |= {name: [value[name]] for name in wrapped}
+        try:
+            return model.model_validate_json(json.dumps(value), strict=True, extra="forbid")
+        except ValidationError as error:
+            raise _as_sent(error, wrapped) from None
 
     return PlainValidator(read, json_schema_input_type=model | None)
+
+
+def _is_single(value: object) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _as_sent(error: ValidationError, wrapped: Collection[str]) -> ValidationError:
+    """Names the places of errors without that in an array, where one value was sent."""
+    return ValidationError.from_exception_data(
+        error.title,
+        [
+            InitErrorDetails(
+                type=one["type"],
+                loc=one["loc"][:1] if one["loc"][:1] and one["loc"][0] in wrapped else one["loc"],
+                input=one["input"],
+                ctx=one.get("ctx", {}),
+            )
+            for one in error.errors()
+        ],
+    )
 
 
 class ChosenRows(RequestModel):

@@ -27,6 +27,8 @@ _MISSING = "This is required. Add it."
 _WHOLE_NUMBER = "Write a whole number."
 _NUMBER = "Write a number."
 _YES_OR_NO = "Write true or false."
+_NUMBERS = "Write an array, such as [1, 2]."
+_TEXTS = 'Write an array, such as ["a", "b"].'
 
 Context = Mapping[str, Any]
 
@@ -37,7 +39,13 @@ def field_error(error: Mapping[str, Any], body: Any = None) -> FieldError:
     `body` is the type of the body: it has the names that a misspelt one may have been meant to be.
     """
     where, *path = error["loc"] or ("body",)
-    detail = _no_such_field(path, body) if error["type"] == "extra_forbidden" else detail_of(error)
+    match error["type"]:
+        case "extra_forbidden":
+            detail = _no_such_field(path, body)
+        case "list_type":
+            detail = _array(path, body)
+        case _:
+            detail = detail_of(error)
     if where == "body" and len(path) > 1 and path[0] in _TRIGGER_TYPES:
         del path[0]  # the tag of the union, which is no part of the body's path
     if len(path) > 1 and path[-1] == _OF_A_NAME:
@@ -58,6 +66,24 @@ def _no_such_field(path: Sequence[str | int], body: Any) -> str:
     if nearest := nearest_name(str(name), fields_at(body, place)):
         return f"There is no such field. Did you mean '{nearest}'?"
     return NO_SUCH_FIELD
+
+
+def _array(path: Sequence[str | int], body: Any) -> str:
+    """Shows an array of texts where the field has those, else one of numbers."""
+    fields = [
+        field
+        for one in _models_along(body, path[:-1])
+        for name, field in _fields_of(one).items()
+        if name == path[-1]
+    ]
+    return _TEXTS if any(_has_texts(one.annotation) for one in fields) else _NUMBERS
+
+
+def _has_texts(annotation: Any) -> bool:
+    if isinstance(annotation, type) and not get_args(annotation):
+        return issubclass(annotation, str)
+    inner = get_args(getattr(annotation, "__value__", annotation))
+    return any(map(_has_texts, inner)) and int not in inner
 
 
 def invalid_request(found: Sequence[Mapping[str, Any]], body: Any = None) -> Invalid:
@@ -90,10 +116,14 @@ def fields_at(annotation: Any, path: Sequence[str | int]) -> set[str]:
 
     The path is pydantic's: the tag of a union may be a part of it.
     """
+    return {name for model in _models_along(annotation, path) for name in _fields_of(model)}
+
+
+def _models_along(annotation: Any, path: Sequence[str | int]) -> list[type[BaseModel]]:
     models = [*_models_in(annotation)]
     for part in path:
         models = [*_models_at(models, part)]
-    return {name for model in models for name in _fields_of(model)}
+    return models
 
 
 def _models_at(models: Sequence[type[BaseModel]], part: str | int) -> Iterator[type[BaseModel]]:
@@ -131,7 +161,7 @@ _DETAILS: dict[str, str] = {
     "union_tag_not_found": _MISSING,
     "uuid_parsing": UUID_EXPECTED,
     "string_type": "Write a text.",
-    "list_type": "Write an array, such as [1, 2].",
+    "list_type": _NUMBERS,
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), NO_OBJECT),
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE_NUMBER),
     "int_parsing_size": "Write a smaller whole number.",

@@ -154,9 +154,25 @@ class PatchModel(RequestModel):
 
 
 class QueryModel(_Model):
-    """Base of query models: ignores parameters of others; the route refuses unknown ones."""
+    """Base of query models: ignores parameters of others; the route refuses unknown ones.
+
+    Its own schema is that of a filter in a body, where one value may stand for an array, and an
+    empty text counts as absent (`actions/schemas.py`).
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        for field in handler.resolve_ref_schema(schema).get("properties", {}).values():
+            choices = field.get("anyOf", [])
+            choices += [one["items"] for one in choices if one.get("type") == "array"]
+            if not any(one.get("type") == "string" and len(one) <= 2 for one in choices):
+                choices.append({"type": "string", "const": ""})
+        return schema
 
 
 class ResponseModel(_Model):

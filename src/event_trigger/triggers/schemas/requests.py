@@ -190,7 +190,9 @@ class TriggerQuery(QueryModel):
     tag: Annotated[
         list[Tag] | None,
         Field(
-            max_length=MOST_TAGS, description="Repeat it to ask for triggers that have all of them."
+            min_length=1,
+            max_length=MOST_TAGS,
+            description="Repeat it to ask for triggers that have all of them.",
         ),
     ] = None
     q: Annotated[
