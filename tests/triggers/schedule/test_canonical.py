@@ -31,6 +31,14 @@ BERLIN = "Europe/Berlin"
             {"time": "2027-01-01T09:00:00Z", "interval": "P1D", "recurring": True, "timezone": "x"},
             {"time": "2027-01-01T09:00:00Z", "interval": "P1D", "recurring": True, "timezone": "x"},
         ),
+        (  # 02:30 the second time, and the first time
+            {"time": "2027-10-31T01:30:00Z", "rrule": "FREQ=DAILY", "timezone": BERLIN},
+            {"time": "2027-10-31T01:30:00Z", "rrule": "FREQ=DAILY", "timezone": BERLIN},
+        ),
+        (
+            {"time": "2027-10-31T00:30:00Z", "rrule": "FREQ=DAILY", "timezone": BERLIN},
+            {"time": "2027-10-31T02:30:00", "rrule": "FREQ=DAILY", "timezone": BERLIN},
+        ),
         (  # an instant
             {"time": "2027-07-01T09:00:00Z", "timezone": BERLIN},
             {"time": "2027-07-01T09:00:00Z", "timezone": BERLIN},

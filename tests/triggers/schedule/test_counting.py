@@ -6,10 +6,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from event_trigger.instants import just_after
+from event_trigger.triggers.schedule.canonical import canonical
 from event_trigger.triggers.schedule.details import Resolved, schedule_from
 from event_trigger.triggers.schedule.schedules import (
     InstantRange,
@@ -56,6 +57,40 @@ def spans(draw: st.DrawFn) -> tuple[Schedule, datetime, datetime]:
     since = draw(instants)
     until = since + draw(st.timedeltas(-DAY, 9 * DAY))
     return draw(schedules(since)), since, until
+
+
+@st.composite
+def starts_of_repeated_hours(draw: st.DrawFn) -> tuple[zoneinfo.ZoneInfo, datetime]:
+    """Draws a zone, and an instant around one at which its clocks are put back."""
+    zone = zoneinfo.ZoneInfo(draw(st.sampled_from(ZONES)))
+    year = datetime(draw(st.integers(1980, 2035)), 1, 1, tzinfo=UTC)
+    hours = [year + timedelta(hours=one) for one in range(366 * 24)]
+    back = [two for one, two in pairwise(hours) if _offset(two, zone) < _offset(one, zone)]
+    assume(back)
+    minutes = draw(st.integers(-90, 90))
+    return zone, draw(st.sampled_from(back)) + timedelta(minutes=minutes)
+
+
+def _offset(instant: datetime, zone: zoneinfo.ZoneInfo) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta(0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(starts_of_repeated_hours(), st.sampled_from([{"interval": "P1D"}, {"rrule": "FREQ=DAILY"}]))
+def test_a_schedule_begins_at_its_time_in_repeated_hours_too(
+    start: tuple[zoneinfo.ZoneInfo, datetime], rule: dict[str, Any]
+) -> None:
+    zone, time = start
+    sent = {"time": time.isoformat(), "timezone": zone.key, "recurring": True, **rule}
+    details = canonical(sent)
+    schedule, until = schedule_from(details, anchor=time), time + 3 * DAY
+
+    found = [*instants_in(schedule, since=time - 3 * DAY, until=until)]
+
+    assert found[0] == time
+    assert len(found) in {3, 4}
+    assert count_in(schedule, since=time - 3 * DAY, until=until) == len(found)
+    assert canonical(details) == details
 
 
 def walked(schedule: Schedule, since: datetime, until: datetime) -> list[datetime]:

@@ -50,6 +50,15 @@ def test_a_gap_is_named(details: dict[str, Any], sentence: str | None) -> None:
     assert note(details) == sentence
 
 
+def test_a_start_at_the_second_of_two_equal_local_times_is_named() -> None:
+    at = datetime(2027, 10, 31, 1, 30, tzinfo=UTC)
+
+    assert note({"time": at.isoformat(), "interval": "P1D", "recurring": True}, at) == (
+        "02:30 comes twice on 2027-10-31, when the clocks go back;"
+        " the schedule begins the second time."
+    )
+
+
 def test_an_hour_that_comes_twice_is_named() -> None:
     at = datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
     twice = "02:30 comes twice on 2027-10-31, when the clocks go back; it fires"

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from event_trigger.instants import just_after
 from event_trigger.triggers.schedule.bases import Once
+from event_trigger.triggers.schedule.canonical import canonical
 from event_trigger.triggers.schedule.details import schedule_from
 from event_trigger.triggers.schedule.errors import ScheduleError
 from event_trigger.triggers.schedule.interval import parse_interval
 from event_trigger.triggers.schedule.schedules import (
     Schedule,
+    instants_in,
     is_recurring,
     latest_fire_in,
     next_fire_at_or_after,
@@ -64,6 +66,47 @@ def test_details_mean_a_schedule(details: dict[str, Any], expected: Schedule) ->
 
     assert schedule == expected
     assert is_recurring(schedule) is not isinstance(expected.base, Once)
+
+
+REPEATED = "2027-10-31T01:30:00Z"  # 02:30 in Berlin, the second time
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"interval": "P1D", "recurring": True},
+        {"interval": "P1M", "recurring": True, "month_end": "last"},
+        {"rrule": "FREQ=DAILY;COUNT=2"},
+        {"rrule": "FREQ=MONTHLY;BYMONTHDAY=-1"},
+    ],
+)
+def test_a_start_at_the_second_of_two_equal_local_times_is_the_first_instant(
+    rule: dict[str, Any],
+) -> None:
+    details = canonical({"time": REPEATED, "timezone": "Europe/Berlin", **rule})
+    schedule, start = schedule_from(details, anchor=ANCHOR), datetime.fromisoformat(REPEATED)
+    days = 1 if "D" in (*rule.get("interval", ""), *rule.get("rrule", "")[5:6]) else 30
+
+    assert [
+        *instants_in(schedule, since=ANCHOR, until=start + timedelta(days=days, minutes=1))
+    ] == [start, start + timedelta(days=days)]
+    assert canonical(details) == details
+
+
+def test_a_start_that_is_excluded_or_not_in_the_rule_is_left_out() -> None:
+    zone = {"time": REPEATED, "timezone": "Europe/Berlin"}
+    excluded = {**zone, "rrule": "FREQ=DAILY", "except": ["2027-10-31"]}
+    other = {**zone, "rrule": "FREQ=DAILY;BYHOUR=2,9;BYMINUTE=45"}
+
+    found = [
+        next_fire_at_or_after(schedule_from(canonical(one), anchor=ANCHOR), ANCHOR)
+        for one in (excluded, other)
+    ]
+
+    assert found == [
+        datetime(2027, 11, 1, 1, 30, tzinfo=UTC),
+        datetime(2027, 10, 31, 8, 45, tzinfo=UTC),
+    ]
 
 
 def test_instants_are_kept_in_utc() -> None:

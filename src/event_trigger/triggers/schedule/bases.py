@@ -47,12 +47,14 @@ LocalRule = Cron | CivilDays | CivilMonths | Recurrence | SingleWall
 class Local(NamedTuple):
     """Local times in an IANA zone.
 
-    `rules` is the digest of past rules of the zone; None stands for the rules in force.
+    `rules` is the digest of past rules of the zone; None stands for the rules in force. `first` is
+    the start if it is the second time that the clock shows its local time; else None.
     """
 
     rule: LocalRule
     timezone: str = "UTC"
     rules: str | None = None
+    first: datetime | None = None
 
 
 Base = Once | Every | Local
@@ -60,7 +62,8 @@ Base = Once | Every | Local
 
 def local_times(local: Local) -> LocalTimes:
     """Returns the instants of local times, by the rules that they name; raises ScheduleError."""
-    return _local_times(local.rule, local.rules or read_rules(local.timezone).digest)
+    digest = local.rules or read_rules(local.timezone).digest
+    return _local_times(local.rule, digest, local.first)
 
 
 def next_of(base: Base, since: datetime) -> datetime | None:
@@ -70,15 +73,16 @@ def next_of(base: Base, since: datetime) -> datetime | None:
             return at if at >= since else None
         case Every(start=start, interval=interval):
             return start - (start - since) // interval * interval if since > start else start
-        case Local(rule=rule, timezone=timezone, rules=rules):
-            return _next_local(rule, rules or read_rules(timezone).digest, since)
+        case Local(rule=rule, timezone=timezone, rules=rules, first=first):
+            return _next_local(rule, rules or read_rules(timezone).digest, first, since)
         case _:
             assert_never(base)
 
 
 def plans(local: Local, instant: datetime) -> bool:
     """Tells whether an instant is one of local times."""
-    return _plans(local.rule, local.rules or read_rules(local.timezone).digest, instant)
+    digest = local.rules or read_rules(local.timezone).digest
+    return _plans(local.rule, digest, local.first, instant)
 
 
 def next_of_other_dates(base: Base, since: datetime, excluded: Sequence[date]) -> datetime | None:
@@ -113,22 +117,24 @@ def steps_before(start: datetime, interval: timedelta, instant: datetime) -> int
 
 
 @lru_cache(maxsize=4096)  # many triggers of a batch may have the same cron
-def _next_local(rule: LocalRule, digest: str, since: datetime) -> datetime | None:
-    return _local_times(rule, digest).next_at_or_after(since)
+def _next_local(
+    rule: LocalRule, digest: str, first: datetime | None, since: datetime
+) -> datetime | None:
+    return _local_times(rule, digest, first).next_at_or_after(since)
 
 
 @lru_cache(maxsize=4096)
-def _plans(rule: LocalRule, digest: str, instant: datetime) -> bool:
-    return _local_times(rule, digest).plans(instant)
+def _plans(rule: LocalRule, digest: str, first: datetime | None, instant: datetime) -> bool:
+    return _local_times(rule, digest, first).plans(instant)
 
 
 @lru_cache(maxsize=1024)
-def _local_times(rule: LocalRule, digest: str) -> LocalTimes:
+def _local_times(rule: LocalRule, digest: str, first: datetime | None) -> LocalTimes:
     rules = zone_rules().get_known(digest)
     if rules is None:
         raise ScheduleError("The zone's rules of that time are not on record.", field="timezone")
     if not isinstance(rule, Cron):
-        return LocalTimes(rules.zone, rule, rule, None)
+        return LocalTimes(rules.zone, rule, rule, None, first)
     lines = [read_line(one) for one in rule.lines]
     hourly = tuple(one for one in lines if one.at_least_hourly)
     once = tuple(one for one in lines if not one.at_least_hourly)

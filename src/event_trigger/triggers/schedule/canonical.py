@@ -34,7 +34,8 @@ def canonical(details: Mapping[str, Any]) -> dict[str, Any]:
     1. Moves the zone of `CRON_TZ=` to `timezone`. Where there are several zones, or something
        is wrong, the plan refuses.
     2. Writes a `time` with an offset, of which only the local time counts, as a local time: new
-       rules of the zone must not move it.
+       rules of the zone must not move it. One whose local time comes twice, and that is the
+       second, stays an instant: the local time alone would be an earlier one.
     """
     stored = dict(details)
     zone = None if stored.get("timezone") is None else iana_name(stored["timezone"])
@@ -71,13 +72,13 @@ def _are_right(lines: list[str], zone: str) -> bool:
 
 
 def _local(time: str, zone: str) -> str:
-    """Writes an instant as the zone's local time; leaves it alone in a zone that is not known."""
+    """Writes an instant as the zone's local time, unless its zone is not known, or it repeats."""
     try:
         rules = read_rules(zone)
     except ScheduleError:
         return time
-    instant: datetime = parse_instant(time)
-    return instant.astimezone(rules.zone).replace(tzinfo=None).isoformat()
+    local = parse_instant(time).astimezone(rules.zone)
+    return time if local.fold else local.replace(tzinfo=None).isoformat()
 
 
 def means_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

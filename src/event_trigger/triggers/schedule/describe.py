@@ -254,6 +254,8 @@ def _note(times: LocalTimes, at: datetime) -> str | None:
     if earlier == later:
         return None
     when = f"{wall:%H:%M} comes twice on {wall:%Y-%m-%d}, when the clocks go back"
+    if at == times.first:
+        return f"{when}; the schedule begins the second time."
     each = times.hourly is not None and times.hourly.names(wall)
     return f"{when}; it fires {'each time' if each else 'the first time only'}."
 

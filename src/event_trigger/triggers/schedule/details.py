@@ -141,7 +141,7 @@ def _rrule(rrule: str, details: Mapping[str, Any]) -> tuple[Local, datetime | No
     _refuse_month_end(details)
     zone = iana_name(details.get("timezone") or "UTC")
     rule, until = read_rrule(rrule, _wall(details["time"], zone))
-    return _local(rule, zone), until
+    return _local(rule, zone, first=_second_pass(details["time"], zone)), until
 
 
 def _in_zone(
@@ -161,19 +161,19 @@ def _in_zone(
         if is_local_time(time):
             return _local(SingleWall(_wall(time, zone)), zone)
         return Once(_instant(_time_with_offset(time), "time"))
-    start = _wall(time, zone)
+    start, first = _wall(time, zone), _second_pass(time, zone)
     if interval is None:
         raise _needs_interval()
     step = parse_civil_interval(interval)
     month_end = details.get("month_end")
     if not step.months:
         _refuse_month_end(details)
-        return _local(CivilDays(start, step.days), zone)
-    return _local(CivilMonths(start, step.months, skips=month_end == "skip"), zone)
+        return _local(CivilDays(start, step.days), zone, first=first)
+    return _local(CivilMonths(start, step.months, skips=month_end == "skip"), zone, first=first)
 
 
-def _local(rule: LocalRule, zone: str) -> Local:
-    local = Local(rule, zone)
+def _local(rule: LocalRule, zone: str, *, first: datetime | None = None) -> Local:
+    local = Local(rule, zone, first=first)
     local_times(local)  # raises for a zone that is not known
     return local
 
@@ -215,6 +215,12 @@ def _wall(time: str | datetime, zone: str) -> datetime:
         message = "A time with a timezone has whole seconds: leave out their fraction."
         raise ScheduleError(message, field="time")
     return wall
+
+
+def _second_pass(time: str | datetime, zone: str) -> datetime | None:
+    """Returns an instant at which the clock shows its local time the second time; else None."""
+    instant = None if is_local_time(time) else _instant(_time_with_offset(time), "time")
+    return instant if instant and instant.astimezone(read_rules(zone).zone).fold else None
 
 
 def _refuse_date(time: str | datetime) -> None:

@@ -26,13 +26,15 @@ class LocalTimes:
 
     Those of `once` fire once each: in a gap at its end, and the first time if they come twice.
     Those of `hourly` fire whenever the clock shows them, as lines that run at least hourly do.
-    `all` are both.
+    `all` are both. None is before `first`, if that is given: a start at the second time that the
+    clock shows it, which fires then.
     """
 
     zone: ZoneInfo
     all: WallTimes
     once: WallTimes | None
     hourly: WallTimes | None
+    first: datetime | None = None
 
     def next_at_or_after(self, since: datetime, *, passed: Sequence[date] = ()) -> datetime | None:
         """Finds the first instant from an aware UTC one on; None if 50 years have no match.
@@ -41,6 +43,11 @@ class LocalTimes:
         one.
         """
         since, dates = _whole_second(since), PassedDates(passed, self.zone)
+        if self.first is not None and since <= self.first:
+            wall = self.wall(self.first)
+            if self.all.names(wall) and wall.date() not in dates:
+                return self.first
+            since = self.first + _SECOND
         found = [
             None if self.once is None else self._next_once(self.once, since, dates),
             None if self.hourly is None else self._next_shown(self.hourly, since, dates),
@@ -51,6 +58,9 @@ class LocalTimes:
         """Counts the instants in `[since, until)`; takes time for each day, not for each one."""
         since, until = _whole_second(since), _whole_second(until)
         count = 0
+        if self.first is not None and since <= self.first:
+            count = int(self.first < until and self.all.names(self.wall(self.first)))
+            since = self.first + _SECOND
         while since < until:
             end, is_plain = self._cut(since, until)
             if is_plain:
@@ -64,7 +74,8 @@ class LocalTimes:
     def plans(self, instant: datetime) -> bool:
         """Tells whether an aware instant is a planned one, for most by their wall time alone."""
         local = instant.astimezone(self.zone)
-        if not local.fold and self.all.names(local.replace(tzinfo=None)):
+        is_early = self.first is not None and instant < self.first
+        if not local.fold and not is_early and self.all.names(local.replace(tzinfo=None)):
             return True
         return self.next_at_or_after(instant) == instant
 
@@ -74,6 +85,8 @@ class LocalTimes:
 
     def first_pass(self, wall: datetime) -> datetime:
         """Returns the first instant of a wall time, or the end of the gap it is in (PEP 495)."""
+        if self.first is not None and wall == self.wall(self.first):
+            return self.first
         instant = _utc(wall.replace(tzinfo=self.zone))
         if self.wall(instant) == wall:
             return instant
