@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.events import measuring
 from event_trigger.events.event_bytes import EVENT_ROW_BYTES, StoredBytes
 from event_trigger.events.partitions import Partition
 from event_trigger.events.retention import archive
@@ -102,6 +104,36 @@ async def test_a_partition_is_first_counted_slot_by_slot_and_then_goes_on(
     counted = await until_counted(database, database_url)
 
     assert counted == {ADA: 3599 * EVENT_ROW_BYTES, BOB: 12 * EVENT_ROW_BYTES}
+
+
+async def test_a_new_partition_is_counted_before_many_that_are_known(
+    database: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await plant_old_events(database, database_url, owner_id=ADA, count=1)
+    before = await until_counted(database, database_url)
+    await plant_old_events(database, database_url, owner_id=BOB, count=1, hours=29)
+    monkeypatch.setattr(measuring, "MEASURING_SECONDS", 0.0005)  # time for one partition
+
+    await measure_events(database_url)
+
+    assert await counted_bytes(database) == {**before, BOB: EVENT_ROW_BYTES}
+
+
+async def test_each_of_many_partitions_has_its_turn(
+    database: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [
+        await plant_old_events(database, database_url, owner_id=ADA, count=1, hours=hours)
+        for hours in (27, 28, 29, 30)
+    ]
+    await until_counted(database, database_url)
+    for one in known:
+        await plant_event(database, trigger_id=1, triggered_at=one.starts_at, owner_id=BOB)
+    monkeypatch.setattr(measuring, "MEASURING_SECONDS", 0.0005)
+
+    counted = await until_counted(database, database_url)
+
+    assert counted == {ADA: 4 * EVENT_ROW_BYTES, BOB: 4 * EVENT_ROW_BYTES}
 
 
 async def test_bytes_go_when_their_partition_goes(database: Any, database_url: str) -> None:

@@ -60,10 +60,11 @@ async def until_marked(database: Any) -> None:
 
 
 async def plant_old_events(
-    database: Any, database_url: str, *, owner_id: int, count: int = 200
+    database: Any, database_url: str, *, owner_id: int, count: int = 200, hours: int = 30
 ) -> Partition:
-    """Makes a partition of 30 hours ago, with events, and gives it."""
-    since = (await now_of(database)).replace(minute=0) - timedelta(hours=30)
+    """Makes a partition of so many hours ago, with events, and gives it."""
+    hour = (await now_of(database)).replace(minute=0, second=0, microsecond=0)
+    since = hour - timedelta(hours=hours)
     old = Partition(since, since + timedelta(hours=1))
     engine = create_engine(database_url)
     async with create_sessions(engine).begin() as session:

@@ -43,7 +43,7 @@ _LIST_UNMEASURED = text(f"""
     LEFT JOIN measured_partitions AS measured USING (starts_at)
     WHERE event_partitions.starts_at <= now()
         AND (measured.below IS NULL OR measured.below < {LARGEST_ID})
-    ORDER BY measured.starts_at IS NULL, event_partitions.starts_at
+    ORDER BY measured.starts_at IS NOT NULL, random()
 """)  # noqa: S608
 _LIST_GONE = text("""
     SELECT starts_at FROM measured_partitions
@@ -133,9 +133,10 @@ class StoredBytes:
         return bool(await self.session.scalar(_TRY_LOCK, {"lock": _MEASURE_LOCK}))
 
     async def list_unmeasured(self) -> list[Unmeasured]:
-        """Lists the partitions that have begun and are not counted for good, oldest first.
+        """Lists the partitions that have begun and are not counted for good.
 
-        Those that were never counted come last: they may take long.
+        Those that were never counted come first. All others come in any order, so that each has
+        its turn where a run has no time for all.
         """
         return [*map(Unmeasured._make, await self.session.execute(_LIST_UNMEASURED))]
 
