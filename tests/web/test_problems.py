@@ -191,6 +191,31 @@ PLACES: list[tuple[Any, list[str]]] = [
 ]
 
 
+async def test_each_refused_part_of_a_path_is_named_once(ada: httpx.AsyncClient) -> None:
+    for method, path, names in (
+        ("POST", "/triggers/by-key/A1/trigger", ["key"]),
+        ("POST", "/triggers/by-key/A1/pause", ["key"]),
+        ("DELETE", "/projects/x/invitations/y", ["project_id", "invitation_id"]),
+        ("GET", "/triggers/1_0", ["trigger_id"]),
+    ):
+        answer = await ada.request(method, path)
+
+        assert sorted(places_of(answer)) == sorted(names), path
+
+
+async def test_a_header_that_names_the_caller_or_the_project_is_sent_once(
+    ada: httpx.AsyncClient,
+) -> None:
+    [project] = (await ada.get("/projects")).json()
+    token = ada.headers["Authorization"]
+    for method in ("GET", "POST"):
+        for name, value in (("X-Project-ID", str(project["id"])), ("Authorization", token)):
+            request = ada.build_request(method, "/triggers", json={})
+            request.headers = httpx.Headers([*request.headers.raw, *[(name, value)] * 2])
+
+            assert places_of(await ada.send(request)) == [name], (method, name)
+
+
 async def test_each_refused_part_of_a_body_is_pointed_at(ada: httpx.AsyncClient) -> None:
     for body, places in PLACES:
         answer = await ada.post("/triggers", json=body)

@@ -21,7 +21,7 @@ from event_trigger.auth.session_cookie import COOKIE_PREFIX, read_cookie
 from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem, Unauthorized
 from event_trigger.web.problems import answer, unavailable
-from event_trigger.web.request_head import first_header
+from event_trigger.web.request_head import RepeatedHeader, only_header
 from event_trigger.web.request_meter import note_caller
 
 # with the 0.9 s that CredentialCache trusts an answer, a revocation holds within a second
@@ -50,7 +50,6 @@ _OUTSIDE_PROJECTS = (
     "/projects",
     "/users",
 )
-_PROJECT_HEADER = PROJECT_HEADER.lower().encode()
 _METHODS_WITH_BODY = frozenset({"DELETE", "PATCH", "POST", "PUT"})
 
 
@@ -100,7 +99,8 @@ async def resolve_principal(
 
     It does so once a request.
 
-    Raises NotFound or InvalidProjectHeader for the `X-Project-ID` of a caller who is known.
+    Raises RepeatedHeader for a credential that is sent twice, and NotFound, InvalidProjectHeader or
+    RepeatedHeader for the `X-Project-ID` of a caller who is known.
     The result stays in the request's state. It is looked up again once it is 50 ms old: a slow
     body must not carry a revoked credential past the second in which a revocation has to hold.
     """
@@ -119,7 +119,7 @@ async def _identify(scope: Scope, credentials: CredentialCache, token: str) -> P
     """Refuses a bad credential before the header is looked at."""
     try:
         wanted = _wanted_project(scope)
-    except InvalidProjectHeader:
+    except (InvalidProjectHeader, RepeatedHeader):
         if await credentials.identify(token) is None:
             return None
         raise
@@ -131,7 +131,7 @@ def sends_credential(headers: Headers) -> bool:
 
 
 def _wanted_project(scope: Scope) -> WantedProject:
-    path, named = scope["path"], first_header(scope, _PROJECT_HEADER)
+    path, named = scope["path"], only_header(scope, PROJECT_HEADER)
     if path == "/projects" and scope["method"] == "GET" and named == ALL_PROJECTS:
         return Unnamed.ALL
     if path.startswith(_OUTSIDE_PROJECTS):
@@ -141,10 +141,10 @@ def _wanted_project(scope: Scope) -> WantedProject:
 
 def _read_token(scope: Scope) -> str | None:
     """Reads a bearer token, or else a key, or else a cookie, whose value is neither of both."""
-    if (authorization := first_header(scope, b"authorization")) is not None:
+    if (authorization := only_header(scope, "Authorization")) is not None:
         scheme, _, token = authorization.partition(" ")
         is_token = scheme.lower() == "bearer" and not token.startswith(COOKIE_PREFIX)
         return token if is_token else None
-    if (key := first_header(scope, b"x-api-key")) is not None:
+    if (key := only_header(scope, "X-API-Key")) is not None:
         return None if key.startswith(COOKIE_PREFIX) else key
     return read_cookie(scope)

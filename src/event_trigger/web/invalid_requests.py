@@ -100,8 +100,11 @@ def body_type(route: object) -> Any:
 
 
 def invalid(errors: Sequence[FieldError]) -> Invalid:
-    """Makes one problem of the first 20 errors of a request."""
-    shown = errors[:MOST_ERRORS]
+    """Makes one problem of the first 20 errors of a request, each once.
+
+    Two dependencies of an operation may read the same part.
+    """
+    shown = [*dict.fromkeys(errors)][:MOST_ERRORS]
     detail = shown[0].detail if len(shown) == 1 else f"{len(shown)} parts are invalid."
     return Invalid(detail, errors=shown)
 

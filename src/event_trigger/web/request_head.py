@@ -40,8 +40,23 @@ def _normalised(text: str) -> str:
 def refuse_repeated(request: Request, name: str) -> None:
     """Raises Invalid if a request has this header more than once."""
     if len(request.headers.getlist(name)) > 1:
+        raise RepeatedHeader(name)
+
+
+class RepeatedHeader(Invalid):
+    def __init__(self, name: str) -> None:
         detail = "This header takes one value. Send it once."
-        raise Invalid(detail, errors=[FieldError("parameter", name, detail)])
+        super().__init__(detail, errors=[FieldError("parameter", name, detail)])
+
+
+def only_header(scope: Scope, name: str) -> str | None:
+    """Returns a header of an ASGI request by its name; raises RepeatedHeader."""
+    lowered = name.lower().encode()
+    values = [value for header, value in scope["headers"] if header == lowered]
+    if len(values) > 1:
+        raise RepeatedHeader(name)
+    text: str | None = values[0].decode("latin-1") if values else None
+    return text
 
 
 def first_header(scope: Scope, name: bytes) -> str | None:

@@ -87,7 +87,16 @@ class View(StrEnum):
     SUMMARY = "summary"
 
 
-PathId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[1])]
+def _refuse_underscores(value: object) -> object:
+    """Raises ValueError for 1_0, which Python reads as 10."""
+    if isinstance(value, str) and "_" in value:
+        raise ValueError("Write a whole number.")
+    return value
+
+
+PathId = Annotated[
+    int, BeforeValidator(_refuse_underscores), Path(ge=1, le=LARGEST_ID, examples=[1])
+]
 PathKey = Annotated[Key, Path(examples=["nightly-report"])]
 RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 RowIds = Annotated[list[RowId], Field(min_length=1, max_length=MOST_IDS)]
