@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from event_trigger.banner import welcome
 from event_trigger.bootstrap import Accounts, FirstStart, SettingsError, prepare, stored_secret
 from event_trigger.config import Settings
 from tests.support.services import PASSWORD, make_settings
@@ -40,6 +41,18 @@ async def test_the_first_admins_password_is_looked_at_when_the_admin_is_made(
     assert made.first_admin is not None
     assert made.first_admin.email == ROOT
     assert (later.exist, later.first_admin) == (True, None)
+
+
+def test_the_welcome_takes_the_admins_password_from_where_it_was_set() -> None:
+    accounts = Accounts(exist=True, first_admin=None)
+
+    chosen = welcome(make_settings("postgresql://x", admin_password=SecretStr(PASSWORD)), accounts)
+    made = welcome(make_settings("postgresql://x"), accounts)
+
+    assert 'password="$EVENT_TRIGGER_ADMIN_PASSWORD"' in chosen
+    assert "the first start" not in chosen
+    assert PASSWORD not in chosen
+    assert "PASSWORD='the one from the first start'" in made
 
 
 def test_a_signing_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:

@@ -37,6 +37,10 @@ class UrlRefused(ValueError):
     """A URL that cannot be a destination; the message tells the user how to change it."""
 
 
+class DotSegment(UrlRefused):
+    """A path with a segment that software on the way might leave out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The receiver that a URL names; `host` is a name or an address."""
@@ -145,7 +149,7 @@ def _check_request_target(target: str) -> None:
     path = target.partition("?")[0]
     segments = (one.lower().replace("%2e", ".") for one in _SEPARATOR.split(path))
     if any(one in (".", "..") for one in segments):
-        raise UrlRefused(
+        raise DotSegment(
             "Leave out the segments . and .. (also %2E and %2E%2E): write the path that is meant,"
             " /b instead of /a/../b."
         )

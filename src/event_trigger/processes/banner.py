@@ -95,6 +95,8 @@ def welcome(settings: Settings, accounts: Accounts) -> str:
         return "\n".join([*lines, *_NO_USERS])
     email, admin = settings.admin_email or FIRST_ADMIN, accounts.first_admin
     password = '"$PASSWORD"'
+    if settings.admin_password is not None:
+        password = '"$EVENT_TRIGGER_ADMIN_PASSWORD"'
     if admin is not None and admin.password is not None:
         email, password = admin.email, shlex.quote(admin.password)
         lines += [f"  Login      {email}", f"  Password   {admin.password}   (shown this once)"]

@@ -239,7 +239,11 @@ def test_values_in_a_url_are_percent_encoded(url: str, data: Any, made: str) -> 
     ],
 )
 def test_a_value_cannot_change_what_a_url_means(url: str, data: Any) -> None:
-    assert reason_of(rendered(None, data, url=url)).startswith("url: ")
+    reason = reason_of(rendered(None, data, url=url))
+
+    assert reason.startswith("url: ")
+    if ".." in str(data["a"]):
+        assert "Send another value" in reason
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from event_trigger.destinations.templates.language import (
     template_language,
     url_language,
 )
-from event_trigger.destinations.urls import UrlRefused, parse_target
+from event_trigger.destinations.urls import DotSegment, UrlRefused, parse_target
 
 _END_TAGS = (
     "End each block with its own tag, such as {% endif %} for {% if %}, and {% endfor %} for"
@@ -105,7 +105,13 @@ def check_rendered_url(template: str, url: str) -> None:
 
     Without a part, a request could mean something else: all items, and not one of them.
     """
-    parse_target(url)
+    try:
+        parse_target(url)
+    except DotSegment:
+        raise UrlRefused(
+            "A value in the path is . or .., or has such a part between slashes. Send another"
+            " value, or write it into the query."
+        ) from None
     if _count_empty_segments(url) > _count_empty_segments(_VALUE.sub("1", template)):
         raise UrlRefused("A value in the path is empty.")
 
