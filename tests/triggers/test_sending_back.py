@@ -33,6 +33,23 @@ TRIGGERS: dict[str, dict[str, Any]] = {
         "type": "scheduled",
         "details": {"time": FUTURE, "interval": "PT90S", "recurring": True, "max_fires": 7},
     },
+    "a repeated hour": {
+        "type": "scheduled",
+        "details": {
+            "time": "2027-10-31T01:30:00Z",
+            "interval": "P1D",
+            "recurring": True,
+            "timezone": "Europe/Berlin",
+        },
+    },
+    "a rule from a repeated hour": {
+        "type": "scheduled",
+        "details": {
+            "time": "2027-10-31T02:30:00+01:00",
+            "rrule": "FREQ=DAILY;COUNT=3",
+            "timezone": "Europe/Berlin",
+        },
+    },
     "a cron": {
         "type": "scheduled",
         "name": "n",
@@ -95,6 +112,20 @@ async def test_every_answer_may_be_sent_back_and_changes_nothing(ada: httpx.Asyn
         after = await ada.get(path)
         assert after.json() == before.json(), name
         assert after.headers["etag"] == before.headers["etag"]
+
+
+async def test_a_schedule_from_a_repeated_hour_begins_at_its_time(ada: httpx.AsyncClient) -> None:
+    for name in ("a repeated hour", "a rule from a repeated hour"):
+        made = (await ada.post("/triggers", json=TRIGGERS[name])).json()
+        history = {"from": "2027-10-30T00:00:00Z", "count": 3}
+        shown = await ada.get(f"/triggers/{made['id']}/schedule", params=history)
+
+        assert made["next_fire_at"] == "2027-10-31T01:30:00Z", name
+        assert [one["at"] for one in shown.json()["instants"]] == [
+            "2027-10-31T01:30:00Z",
+            "2027-11-01T01:30:00Z",
+            "2027-11-02T01:30:00Z",
+        ]
 
 
 async def test_read_only_fields_that_differ_are_named(ada: httpx.AsyncClient) -> None:
