@@ -28,6 +28,7 @@ from tests.security.world import INSTANT, inhabited, running_world
 from tests.support.databases import fresh_database
 from tests.support.document import described_api, operations_of
 from tests.support.lending import Lending
+from tests.support.putting_back import remember_in
 from tests.support.receiver import receiving
 from tests.support.services import ADA, ADMIN, token_of
 from tests.support.streams import listening
@@ -142,6 +143,7 @@ async def prepared(server_url: str, template: str) -> AsyncIterator[str]:
         async with inhabited(url, receiver) as world:
             for name in ("trigger_id", "event_id", "delivery_id", "key_id", "key", "name"):
                 await world.id_of(name)
+        await remember_in(url)
         yield str(make_url(url).database)
 
 
