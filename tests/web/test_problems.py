@@ -211,7 +211,8 @@ async def test_a_header_that_names_the_caller_or_the_project_is_sent_once(
     for method in ("GET", "POST"):
         for name, value in (("X-Project-ID", str(project["id"])), ("Authorization", token)):
             request = ada.build_request(method, "/triggers", json={})
-            request.headers = httpx.Headers([*request.headers.raw, *[(name, value)] * 2])
+            twice = [(name.encode(), value.encode())] * 2
+            request.headers = httpx.Headers([*request.headers.raw, *twice])
 
             assert places_of(await ada.send(request)) == [name], (method, name)
 

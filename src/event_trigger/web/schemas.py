@@ -95,7 +95,7 @@ def _refuse_underscores(value: object) -> object:
 
 
 PathId = Annotated[
-    int, BeforeValidator(_refuse_underscores), Path(ge=1, le=LARGEST_ID, examples=[1])
+    int, Path(ge=1, le=LARGEST_ID, examples=[1]), BeforeValidator(_refuse_underscores)
 ]
 PathKey = Annotated[Key, Path(examples=["nightly-report"])]
 RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
