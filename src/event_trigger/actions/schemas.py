@@ -5,11 +5,11 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Self
 
-from fastapi._compat import field_annotation_is_sequence
 from pydantic import BaseModel, Field, PlainValidator, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from event_trigger.errors import Invalid, NotFound, Problem
+from event_trigger.web.plain_queries import repeated_names
 from event_trigger.web.problems import ProblemInPlace, in_place
 from event_trigger.web.schemas import RequestModel, ResponseModel, RowId
 
@@ -31,11 +31,7 @@ def filter_in_body(model: type[BaseModel]) -> PlainValidator:
     As in a query, an empty text counts as absent, and a parameter that may be repeated may have
     one value.
     """
-    arrays = {
-        name
-        for name, field in model.model_fields.items()
-        if field_annotation_is_sequence(field.annotation)
-    }
+    arrays = repeated_names(model)
 
     def read(value: object) -> BaseModel | None:
         if value is None:

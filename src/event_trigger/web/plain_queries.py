@@ -28,16 +28,21 @@ class PagedQuery(Generic[Model]):
     cursor: str | None
 
 
+def repeated_names(model: type[BaseModel]) -> frozenset[str]:
+    """Returns the names of parameters that may be repeated."""
+    return frozenset(
+        name
+        for name, field in model.model_fields.items()
+        if field_annotation_is_sequence(field.annotation)
+    )
+
+
 class PlainQuery(Generic[Model]):
     """Reads queries of pages as FastAPI does, and remembers them: most are asked again."""
 
     def __init__(self, model: type[Model]) -> None:
         self._model = model
-        self._repeated = {
-            name
-            for name, field in model.model_fields.items()
-            if field_annotation_is_sequence(field.annotation)
-        }
+        self._repeated = repeated_names(model)
         self._read_cached = lru_cache(_MOST_CACHED)(self._read)
 
     def read(self, query: bytes) -> PagedQuery[Model] | None:
