@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from event_trigger.banner import welcome
 from event_trigger.bootstrap import Accounts, FirstStart, SettingsError, prepare, stored_secret
 from event_trigger.config import Settings
+from event_trigger.processes.banner import welcome
 from tests.support.services import PASSWORD, make_settings
 
 ROOT = "root@example.com"
