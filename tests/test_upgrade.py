@@ -16,7 +16,7 @@ import pytest
 
 from event_trigger.db.embedded.server import find_binaries, has_data
 from tests.support.commands import Here
-from tests.support.processes import environment, log_entries, run, serving, start
+from tests.support.processes import environment, free_port, log_entries, run, serving, start
 from tests.support.reading import read_all
 from tests.support.triggers import make_api
 from tests.support.waiting import eventually
@@ -214,7 +214,7 @@ def test_data_of_another_version_is_met_with_words(
 ) -> None:
     of_another_version.write_text(f"{version}\n")
 
-    done = here(*arguments)
+    done = here(*arguments, PORT=free_port())
 
     assert (done.code, done.out) == (1, "")
     assert words in done.err
