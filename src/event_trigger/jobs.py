@@ -206,7 +206,7 @@ class Jobs:
         await self._clock.drain(DRAIN_SECONDS)
         await self._worker.drain(DRAIN_SECONDS)
         self._clock.stop()
-        for last in (self._commits.end, self._record_refusals):
+        for last in (self._record_refusals, self._commits.end):
             with suppress(*DATABASE_ERRORS):
                 await last()
 

@@ -110,3 +110,25 @@ async def test_a_dispatcher_that_is_cancelled_leaves_no_commit_behind(
     await holder.close()
 
     assert await fired(database) == [held]
+
+
+async def test_a_commit_that_hangs_is_no_successful_dispatch(
+    database_url: str, database: Any
+) -> None:
+    [held] = await plant_triggers(database, owner_id=ADA)
+    await database.execute(_HOLD.format(trigger_id=held))
+    holder, engine = await connect(database_url), create_engine(database_url)
+    noted: list[int] = []
+    commits = Commits(create_sessions(engine), lambda: noted.append(commits.fired))
+
+    async with holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock(1)")
+        for _ in range(2):
+            await fire_due(commits)
+        noted_before = [*noted]
+    await commits.end()
+    await engine.dispose()
+    await holder.close()
+
+    assert noted_before == []
+    assert noted == [1]

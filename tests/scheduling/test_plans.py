@@ -72,6 +72,7 @@ async def test_listing_due_shards_probes_one_index_for_each_shard(engine: AsyncE
     assert plan.count("Index Only Scan Backward using ix_triggers_due on triggers") == 1
     assert plan.count("Index Cond: ((shard = every.shard)") == 2
     assert plan.count("Limit") == 2
+    assert plan.count("(hashed SubPlan") == 2  # ids that commit are not compared one by one
 
 
 async def test_a_cluster_lists_due_shards_by_its_index(engine: AsyncEngine, database: Any) -> None:

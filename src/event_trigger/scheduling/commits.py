@@ -9,6 +9,8 @@ from event_trigger.db.transactions import Transactions
 from event_trigger.events.announcer import Announcer
 from event_trigger.scheduling.batch import BatchRequest, Enqueue, fire_next_batch
 
+END_SECONDS = 5.0  # a COMMIT whose disk or standby does not answer has no limit of its own
+
 
 class Commits:
     """Fires batches, and leaves their commits running: the disk takes longer than all the rest.
@@ -46,7 +48,9 @@ class Commits:
         written = asyncio.get_running_loop().create_future()
 
         def add(following: BatchRequest) -> None:
-            if not written.done():  # otherwise the commit has failed: all is found due again
+            # later, the commit has failed: all is found due again, and fails again if its rows were
+            # the reason, which no deferred constraint makes them
+            if not written.done():
                 enqueue(following)
 
         on_written = written.set_result if self.overlap and not request.late else None
@@ -76,13 +80,18 @@ class Commits:
         for batch in self._running:
             batch.cancel()
 
-    async def end(self, *, within: float | None = None) -> None:
+    async def wait(self, seconds: float) -> None:
         """Waits until all commits have ended, or for some seconds; raises the failure of one."""
         if self._running:
-            await asyncio.wait(self._running, timeout=within)
-        if within is None:
-            await self._announcer.end()
+            await asyncio.wait(self._running, timeout=seconds)
         self.check()
+
+    async def end(self) -> None:
+        """Waits for the commits, for 5 s at most, and announces their events."""
+        try:
+            await self.wait(END_SECONDS)
+        finally:
+            await self._announcer.end()
 
     def check(self) -> None:
         """Raises the failure of a commit that has ended, once."""
@@ -94,7 +103,7 @@ class Commits:
         del self._running[batch]
         if batch.cancelled():
             return
-        if (failure := batch.exception()) is None:
-            self.on_batch()
-        else:
+        if (failure := batch.exception()) is not None:
             self._failure = failure
+        elif batch.result():  # 0 after a COMMIT that failed
+            self.on_batch()

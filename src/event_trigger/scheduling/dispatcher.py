@@ -46,14 +46,14 @@ async def fire_due(commits: Commits) -> float:
             if wait and not may_hide_instants:
                 break
             if wait:
-                await commits.end(within=min(wait, LOCKED_WAIT_SECONDS))
+                await commits.wait(min(wait, LOCKED_WAIT_SECONDS))
         else:
             wait = 0.0
         commits.check()
     except asyncio.CancelledError:
         commits.cancel()
         raise
-    if commits.fired == fired:
+    if commits.fired == fired and not commits:
         commits.on_batch()
     return wait
 

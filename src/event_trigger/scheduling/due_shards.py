@@ -21,7 +21,7 @@ LOOKAHEAD = timedelta(seconds=2)  # longer than the dispatcher waits between two
 
 # One or two index probes for each shard, in random order: so replicas rarely meet at late triggers,
 # and a locked shard is not always first. The clock is read last, since the caller counts from the
-# answer on.
+# answer on. The subqueries with the ids are hashed: `<> ALL` compares each row with each id.
 _LIST_DUE_SHARDS = text(f"""
     SELECT shard, extract(epoch FROM at - clock_timestamp()), has_late, has_on_time
     FROM (
@@ -30,7 +30,7 @@ _LIST_DUE_SHARDS = text(f"""
             first.at <= now() AND (
                 SELECT next_fire_at FROM triggers
                 WHERE triggers.shard = every.shard AND next_fire_at <= now()
-                    AND id <> ALL (CAST(:committing AS bigint[]))
+                    AND id NOT IN (SELECT unnest(CAST(:committing AS bigint[])))
                 ORDER BY next_fire_at DESC LIMIT 1
             ) >= now() - CAST(:late_after AS interval) AS has_on_time
         FROM generate_series(0, {SHARDS - 1}) AS every (shard)
@@ -38,7 +38,7 @@ _LIST_DUE_SHARDS = text(f"""
             SELECT next_fire_at AS at FROM triggers
             WHERE triggers.shard = every.shard
                 AND next_fire_at <= now() + CAST(:lookahead AS interval)
-                AND id <> ALL (CAST(:committing AS bigint[]))
+                AND id NOT IN (SELECT unnest(CAST(:committing AS bigint[])))
             ORDER BY next_fire_at LIMIT 1
         ) AS first
         ORDER BY random()
