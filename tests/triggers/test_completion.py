@@ -10,8 +10,8 @@ from event_trigger.audit.recorder import AuditedSession
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.destinations.repository import Destinations
 from event_trigger.hooks.lifecycle import TriggerHooks
-from event_trigger.triggers.completion import CompletedTriggers, delete_completed
-from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.completion import delete_completed
+from event_trigger.triggers.repository import CompletedTriggers, Triggers
 from event_trigger.web.dependencies import state_of
 from tests.support.databases import connect
 from tests.support.locks import locked_trigger

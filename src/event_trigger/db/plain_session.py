@@ -148,7 +148,7 @@ class PlainSession:
             await self._driver.execute("; ".join([*_resets(before), *settings]))
 
     async def end(self) -> None:
-        """Commits; a COMMIT that is refused is an outage, as it is in a session (`pre_ping`)."""
+        """Commits; a COMMIT that is refused is an outage, as in a session (`db/engine.py`)."""
         if not self._is_begun:
             return
         try:

@@ -1,6 +1,6 @@
-"""Writes all numbers in Prometheus's text format, in a thread: the event loop is for triggers.
+"""Writes all numbers in Prometheus's text format, and serves them on a port of their own.
 
-They are also answered without a login, on a port of their own in front of the application.
+They are written in a thread, as the event loop is for triggers; the port asks for no login.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Finds what triggers refer to: destinations, dates of calendars, and the shift of a spread."""
+"""Resolves what triggers refer to: destinations, dates of calendars, and the shift of a spread."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -79,7 +79,7 @@ class RequestMiddleware:
         except ClientDisconnect:
             log.info("caller_hung_up", path=loggable(scope["path"]))
         except Exception as error:
-            if _is_reader_gone(error):
+            if status is not None and _is_reader_gone(error):
                 return
             log.exception("request_crashed", method=scope["method"], path=loggable(scope["path"]))
             if status is not None:  # the head is sent: only a broken connection can tell the client
@@ -90,7 +90,7 @@ class RequestMiddleware:
 
 
 def _is_reader_gone(error: Exception) -> bool:
-    """Whether FastAPI was about to write to a stream whose reader has gone: its usual end."""
+    """Tells that FastAPI was about to write to a stream whose reader has gone: its usual end."""
     return isinstance(error, ExceptionGroup) and error.split(BrokenResourceError)[1] is None
 
 

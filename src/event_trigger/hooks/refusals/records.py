@@ -1,7 +1,6 @@
-"""Keeps refused calls on record.
+"""Counts refused calls in memory, and stores the counts now and then.
 
-They are counted in memory, so that a flood of them costs no statement of its own, and stored now
-and then.
+So a flood of them costs no statement of its own.
 """
 
 from collections.abc import Collection, Sequence

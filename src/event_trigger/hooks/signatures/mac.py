@@ -145,7 +145,7 @@ def member_of(body: bytes, name: str) -> object:
     return value.get(name) if isinstance(value, dict) else None
 
 
-_LINEAR = Mac((HeaderValue("linear-signature"),))
+_LINEAR_MAC = Mac((HeaderValue("linear-signature"),))
 
 
 class Linear:
@@ -156,7 +156,7 @@ class Linear:
 
     def check(self, secrets: Sequence[str], request: HookRequest, now: datetime, /) -> None:
         """Raises NotSigned; reads the body only once its signature is right."""
-        _LINEAR.check(secrets, request, now)
+        _LINEAR_MAC.check(secrets, request, now)
         at = member_of(request.body, "webhookTimestamp")
         if at is not None:
             check_time(str(at), now=now)
