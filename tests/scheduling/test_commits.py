@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -40,6 +42,18 @@ async def fired(database: Any) -> list[int]:
     return [row["trigger_id"] for row in rows]
 
 
+@asynccontextmanager
+async def held_commit(database_url: str, database: Any) -> AsyncIterator[int]:
+    """Gives a due trigger; until the block ends, the COMMIT of a batch that has fired it waits."""
+    [trigger_id] = await plant_triggers(database, owner_id=ADA)
+    await database.execute(_HOLD.format(trigger_id=trigger_id))
+    holder = await connect(database_url)
+    async with holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock(1)")
+        yield trigger_id
+    await holder.close()
+
+
 @pytest.fixture(autouse=True)
 def _looks_again_only_after_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher, "REQUERY_SECONDS", math.inf)
@@ -50,19 +64,13 @@ def _looks_again_only_after_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_becomes_due_during_a_commit_fires_at_once(
     database_url: str, database: Any
 ) -> None:
-    [held] = await plant_triggers(database, owner_id=ADA)
-    await database.execute(_HOLD.format(trigger_id=held))
-    holder = await connect(database_url)
-
-    async with holder.transaction():
-        await holder.execute("SELECT pg_advisory_xact_lock(1)")
+    async with held_commit(database_url, database) as held:
         firing = asyncio.create_task(fire_all(database_url))
         await until_somebody_waits(database)
         others = await plant_triggers(database, 3, owner_id=BOB)
         others += await plant_triggers(database, owner_id=ADA)
         await eventually(lambda: fired(database), lambda seen: sorted(seen) == others)
     await firing
-    await holder.close()
 
     assert sorted(await fired(database)) == [held, *others]
 
@@ -70,13 +78,10 @@ async def test_what_becomes_due_during_a_commit_fires_at_once(
 async def test_triggers_whose_commit_is_lost_fire_once_all_the_same(
     database_url: str, database: Any
 ) -> None:
-    [lost] = await plant_triggers(database, owner_id=ADA)
-    await database.execute(_HOLD.format(trigger_id=lost))
-    holder, engine = await connect(database_url), create_engine(database_url)
+    engine = create_engine(database_url)
     commits = Commits(create_sessions(engine), lambda: None)
 
-    async with holder.transaction():
-        await holder.execute("SELECT pg_advisory_xact_lock(1)")
+    async with held_commit(database_url, database) as lost:
         firing = asyncio.create_task(fire_due(commits))
         await until_somebody_waits(database)
         await database.execute(_END_WAITING)
@@ -86,7 +91,6 @@ async def test_triggers_whose_commit_is_lost_fire_once_all_the_same(
         pass
     await commits.end()
     await engine.dispose()
-    await holder.close()
 
     assert await fired(database) == [lost]
 
@@ -94,12 +98,9 @@ async def test_triggers_whose_commit_is_lost_fire_once_all_the_same(
 async def test_a_dispatcher_that_is_cancelled_leaves_no_commit_behind(
     database_url: str, database: Any
 ) -> None:
-    [held] = await plant_triggers(database, owner_id=ADA)
-    await database.execute(_HOLD.format(trigger_id=held))
-    holder, engine = await connect(database_url), create_engine(database_url)
+    engine = create_engine(database_url)
 
-    async with holder.transaction():
-        await holder.execute("SELECT pg_advisory_xact_lock(1)")
+    async with held_commit(database_url, database) as held:
         firing = asyncio.create_task(fire_due(Commits(create_sessions(engine), lambda: None)))
         await until_somebody_waits(database)
         firing.cancel()
@@ -107,7 +108,6 @@ async def test_a_dispatcher_that_is_cancelled_leaves_no_commit_behind(
             await firing
     await engine.dispose()
     await fire_all(database_url)
-    await holder.close()
 
     assert await fired(database) == [held]
 
@@ -115,20 +115,16 @@ async def test_a_dispatcher_that_is_cancelled_leaves_no_commit_behind(
 async def test_a_commit_that_hangs_is_no_successful_dispatch(
     database_url: str, database: Any
 ) -> None:
-    [held] = await plant_triggers(database, owner_id=ADA)
-    await database.execute(_HOLD.format(trigger_id=held))
-    holder, engine = await connect(database_url), create_engine(database_url)
+    engine = create_engine(database_url)
     noted: list[int] = []
     commits = Commits(create_sessions(engine), lambda: noted.append(commits.fired))
 
-    async with holder.transaction():
-        await holder.execute("SELECT pg_advisory_xact_lock(1)")
+    async with held_commit(database_url, database):
         for _ in range(2):
             await fire_due(commits)
         noted_before = [*noted]
     await commits.end()
     await engine.dispose()
-    await holder.close()
 
     assert noted_before == []
     assert noted == [1]
